@@ -1,0 +1,51 @@
+"""Compiled kernels: arrays and state in, arrays and state out. No files, no settings, no logging.
+
+Every kernel has two forms that agree to the bit. `rolling_mean(x, 20)` takes a whole array. `rolling_mean_state(20)`
+makes a state, a float64 vector, and `rolling_mean_update(state, x, out)` takes the next rows, however they are cut.
+"""
+
+from kernels.bars import dollar_bars, tick_bars, time_bars, volume_bars
+from kernels.labels import direction, horizon_return
+from kernels.microstructure import signed_volume_imbalance, tick_rule, volume_zscore, vwap_deviation
+from kernels.recursive import atr, bollinger, ema, macd, rsi
+from kernels.lagged import log_returns, realized_volatility, returns
+from kernels.rolling import (
+    rolling_max,
+    rolling_mean,
+    rolling_min,
+    rolling_std,
+    rolling_sum,
+    rolling_var,
+    rolling_zscore,
+)
+from kernels.windows import gather_windows, sliding_windows
+
+__all__ = [
+    "atr",
+    "bollinger",
+    "direction",
+    "dollar_bars",
+    "ema",
+    "gather_windows",
+    "horizon_return",
+    "log_returns",
+    "macd",
+    "realized_volatility",
+    "returns",
+    "rolling_max",
+    "rolling_mean",
+    "rolling_min",
+    "rolling_std",
+    "rolling_sum",
+    "rolling_var",
+    "rolling_zscore",
+    "rsi",
+    "signed_volume_imbalance",
+    "sliding_windows",
+    "tick_bars",
+    "tick_rule",
+    "time_bars",
+    "volume_bars",
+    "volume_zscore",
+    "vwap_deviation",
+]

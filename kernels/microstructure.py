@@ -1,0 +1,162 @@
+"""Volume and order flow: who trades, how much, and how far from the volume-weighted price.
+
+FX quotes and indices carry no volume: a constant zero is ordinary input here and gives 0, never NaN.
+"""
+
+import math
+
+import numpy as np
+
+from kernels.arrays import Floats, checked_count, run
+from kernels.compilation import kernel
+from kernels.rolling import advance_moments, moments_state, variance
+
+_WINDOW = 1
+
+
+def tick_rule_state() -> Floats:
+    """State of `tick_rule`: rows seen, previous price, last sign."""
+    return np.array([0.0, math.nan, 0.0])
+
+
+@kernel
+def advance_tick_rule(state, price):  # type: ignore[no-untyped-def]
+    """Take one trade and return its sign."""
+    if price == price:
+        if price > state[1]:
+            state[2] = 1.0
+        elif price < state[1]:
+            state[2] = -1.0
+        state[1] = price
+        state[0] += 1.0
+    return state[2]
+
+
+@kernel
+def tick_rule_update(state, price, out):  # type: ignore[no-untyped-def]
+    for row in range(len(price)):
+        out[row] = advance_tick_rule(state, price[row])
+
+
+def tick_rule(price: Floats, out: Floats | None = None) -> Floats:
+    """Sign of each trade by the tick rule of Lee and Ready (1991): +1 after a rise, -1 after a fall, else the last.
+
+    Args:
+        price: (time,) float64, trade prices.
+        out: (time,) float64 to write into; a new array when None.
+
+    Returns:
+        (time,) float64, +1, -1, or 0 before the first change; a NaN price repeats the last sign.
+
+    Raises:
+        TypeError, ValueError: wrong dtype or dimension; the message names the argument.
+    """
+    return run(tick_rule_update, tick_rule_state(), {"price": price}, out)
+
+
+def two_sums_state(window: int) -> Floats:
+    """State of a ratio of two rolling sums."""
+    return np.concatenate([moments_state(window), moments_state(window)])
+
+
+vwap_deviation_state = signed_volume_imbalance_state = two_sums_state
+
+
+@kernel
+def _advance_sum(moments, value):  # type: ignore[no-untyped-def]
+    anchor, sum1, _ = advance_moments(moments, value)
+    return sum1 + anchor * moments[_WINDOW]
+
+
+@kernel
+def vwap_deviation_update(state, price, volume, out):  # type: ignore[no-untyped-def]
+    half = len(state) // 2
+    traded = state[:half]
+    volumes = state[half:]
+    for row in range(len(price)):
+        turnover = _advance_sum(traded, price[row] * volume[row])
+        total = _advance_sum(volumes, volume[row])
+        out[row] = 0.0 if total == 0.0 else price[row] * total / turnover - 1.0
+
+
+def vwap_deviation(price: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:
+    """Price over the volume-weighted average price of the last `window` rows, minus 1.
+
+    Args:
+        price: (time,) float64, above 0.
+        volume: (time,) float64, at least 0.
+        window: rows, at least 1.
+        out: (time,) float64 to write into; a new array when None.
+
+    Returns:
+        (time,) float64 without unit; NaN for the first `window - 1` rows and where the window holds a NaN; 0 where
+        nothing was traded in it.
+
+    Raises:
+        TypeError, ValueError: wrong dtype, dimension, lengths or window; the message names the argument.
+    """
+    inputs = {"price": price, "volume": volume}
+    return run(vwap_deviation_update, vwap_deviation_state(window), inputs, out)
+
+
+@kernel
+def signed_volume_imbalance_update(state, sign, volume, out):  # type: ignore[no-untyped-def]
+    half = len(state) // 2
+    signed = state[:half]
+    volumes = state[half:]
+    for row in range(len(sign)):
+        flow = _advance_sum(signed, sign[row] * volume[row])
+        total = _advance_sum(volumes, volume[row])
+        out[row] = 0.0 if total == 0.0 else min(max(flow / total, -1.0), 1.0) if flow == flow else math.nan
+
+
+def signed_volume_imbalance(sign: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:
+    """(bought - sold) / (bought + sold) volume over the last `window` rows.
+
+    Args:
+        sign: (time,) float64, +1 bought, -1 sold, values between for rows that hold both (bars).
+        volume: (time,) float64, at least 0.
+        window: rows, at least 1.
+        out: (time,) float64 to write into; a new array when None.
+
+    Returns:
+        (time,) float64 from -1 to 1; NaN for the first `window - 1` rows and where the window holds a NaN; 0 where
+        nothing was traded in it.
+
+    Raises:
+        TypeError, ValueError: wrong dtype, dimension, lengths or window; the message names the argument.
+    """
+    inputs = {"sign": sign, "volume": volume}
+    return run(signed_volume_imbalance_update, signed_volume_imbalance_state(window), inputs, out)
+
+
+volume_zscore_state = moments_state
+
+
+@kernel
+def volume_zscore_update(state, volume, out):  # type: ignore[no-untyped-def]
+    window = state[_WINDOW]
+    for row in range(len(volume)):
+        value = math.log1p(volume[row]) if volume[row] >= 0.0 else math.nan
+        anchor, sum1, sum2 = advance_moments(state, value)
+        std = math.sqrt(variance(sum1, sum2, window, 1.0))
+        out[row] = 0.0 if std == 0.0 else (value - anchor - sum1 / window) / std
+
+
+def volume_zscore(volume: Floats, window: int, out: Floats | None = None) -> Floats:
+    """Rolling z-score (ddof = 1) of ln(1 + volume) over the last `window` rows; `window` is at least 2.
+
+    Args:
+        volume: (time,) float64, at least 0.
+        window: rows, at least 2.
+        out: (time,) float64 to write into; a new array when None.
+
+    Returns:
+        (time,) float64 without unit; NaN for the first `window - 1` rows and where the window holds a NaN or a
+        negative volume; 0 where the volume is constant.
+
+    Raises:
+        TypeError, ValueError: wrong dtype, dimension or window; the message names the argument.
+    """
+    state = volume_zscore_state(checked_count("window", window, least=2))
+    return run(volume_zscore_update, state, {"volume": volume}, out)

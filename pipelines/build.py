@@ -1,0 +1,255 @@
+"""From validated rows to a feature store: build one, or append to one for the cost of what is new."""
+
+import copy
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipelines import store as stores
+from pipelines.bars import Bars, BarSpec, tick_arrays
+from pipelines.errors import DataError
+from pipelines.features import FeaturePlan, FeatureStream
+from pipelines.files import make_staging, pretty_json, publish_folder
+from pipelines.ingest import Ingested
+from pipelines.quality import LATE, reason_counts
+from pipelines.store import STAMP, Entry, FeatureStore, Period
+
+Progress = Callable[[int, int], None]
+Part = tuple[Bars, NDArray[np.float32]]
+
+_PUSH = 1 << 20  # input rows pushed through the engine between two reports of progress
+_DAY_NS = 86_400 * 10**9
+_DENSE = 150  # rows a day from which a file a day is worth having
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build or an append did; `rows_in == rows_out + sum(quarantined.values())` was checked."""
+
+    store: FeatureStore
+    rows_in: int
+    rows_out: int
+    quarantined: dict[str, int]
+    feature_rows: int
+    files: int
+
+
+def build_store(
+    ingested: Ingested,
+    *,
+    bars: BarSpec,
+    plan: FeaturePlan,
+    out: Path,
+    config_text: str,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Write a new feature store; it appears under `out` whole or not at all.
+
+    Raises:
+        DataError: no row was accepted, `out` exists and `replace` is false, or it cannot be written.
+    """
+    _refuse_foreign(out, replace)
+    if ingested.frame.is_empty():
+        counts = reason_counts(ingested.rejected)
+        raise DataError(f"no row was accepted of {ingested.rows_in} read; quarantined: {counts}; check the hints")
+    staging = make_staging(out)
+    try:
+        builder = _Builder(staging, _new_manifest(ingested, bars, plan))
+        builder.add(ingested, progress)
+        builder.manifest["documents"] = [
+            vars(Entry.write(staging, stores.FEATURE_COLUMNS, pretty_json(plan.names))),
+            vars(Entry.write(staging, stores.CONFIG, config_text.encode("utf-8"))),
+            stores.write_rejected(staging, ingested.rejected),
+        ]
+        stores.write_manifest(staging, builder.manifest)
+        publish_folder(staging, out, replace=out.exists())
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return _report(FeatureStore.open(out), ingested)
+
+
+def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress | None = None) -> BuildReport:
+    """Add newer rows to a store, going on from its saved states; the result equals a full rebuild to the bit.
+
+    Rows older than the last one already in the store are quarantined as `late`.
+
+    Raises:
+        DataError: ticks into a store of candles or the other way round, or a store that was altered.
+    """
+    if ingested.kind != store.manifest["source_kind"]:
+        raise DataError(f"{store.path}: holds {store.manifest['source_kind']}, received {ingested.kind}")
+    fresh, late = _split_late(store, ingested.frame)
+    rejected = pl.concat([ingested.rejected, late])
+    ingested = Ingested(ingested.kind, fresh, rejected, ingested.rows_in, ingested.sources)
+    manifest = copy.deepcopy({name: value for name, value in store.manifest.items() if name != "snapshot"})
+    builder = _Builder(store.path, manifest, store)
+    builder.add(ingested, progress)
+    if len(rejected):
+        builder.manifest["documents"].append(stores.write_rejected(store.path, rejected))
+    stores.write_manifest(store.path, builder.manifest)
+    appended = FeatureStore.open(store.path)
+    _drop_retired(store, appended)
+    return _report(appended, ingested)
+
+
+class _Builder:
+    """Runs symbols through the engine, writes their rows below `root`, and enters them in the manifest."""
+
+    def __init__(self, root: Path, manifest: dict[str, Any], previous: FeatureStore | None = None) -> None:
+        self.root = root
+        self.manifest = manifest
+        self.previous = previous
+        self.plan = FeaturePlan(manifest["features"])
+        self.bars = BarSpec(**manifest["bars"])
+
+    def add(self, ingested: Ingested, progress: Progress | None) -> None:
+        """Process every symbol of the new rows, each going on from where the previous store ended."""
+        _add_counts(self.manifest, ingested)
+        done = 0
+        for (symbol,), rows in sorted(ingested.frame.partition_by("symbol", as_dict=True).items()):
+            stream = FeatureStream(self.bars, self.plan)
+            if self._continues(symbol):
+                stream.restore(self.previous.saved_state(symbol))  # type: ignore[union-attr]
+            parts = []
+            for part, taken in _push(stream, rows, is_candles=ingested.kind == "candles"):
+                parts.append(part)
+                done += taken
+                if progress:
+                    progress(done, len(ingested.frame))
+            state = stores.write_state(self.root, symbol, stream.state)
+            open_part = stream.flush()
+            self._write(symbol, _table([*parts, open_part], self.plan.names))
+            self.manifest["symbols"][symbol] = {
+                "open_bar": len(open_part[0]) > 0,
+                "last_input": int(rows["timestamp"].to_physical()[-1]),
+                "state": state,
+            }
+
+    def _continues(self, symbol: str) -> bool:
+        return self.previous is not None and symbol in self.previous.symbols
+
+    def _write(self, symbol: str, table: pa.Table) -> None:
+        """Write new rows; the last file of the symbol so far is written anew with them, less its open bar."""
+        mine = [file for file in self.manifest["files"] if file["symbol"] == symbol]
+        if mine:
+            with pq.ParquetFile(self.root / mine[-1]["path"]) as file:
+                tail = file.read()
+            if self.manifest["symbols"][symbol]["open_bar"]:
+                tail = tail.slice(0, len(tail) - 1)
+            table = pa.concat_tables([tail, table])
+            self.manifest["files"].remove(mine[-1])
+        self.manifest["files"] += stores.write_rows(self.root, symbol, table, self.manifest["period"])
+        self.manifest["files"].sort(key=lambda file: (file["symbol"], file["date"]))
+
+
+def _push(stream: FeatureStream, rows: pl.DataFrame, *, is_candles: bool) -> Iterator[tuple[Part, int]]:
+    for start in range(0, len(rows), _PUSH):
+        piece = rows.slice(start, _PUSH)
+        if is_candles:
+            yield stream.push_bars(Bars.from_candles(piece)), len(piece)
+        else:
+            yield stream.push_ticks(*tick_arrays(piece)), len(piece)
+
+
+def _table(parts: list[Part], names: list[str]) -> pa.Table:
+    bars = Bars.concatenate([bars for bars, _ in parts])
+    features = np.concatenate([matrix.T for _, matrix in parts], axis=1)
+    columns: dict[str, Any] = {name: pa.array(getattr(bars, name), STAMP) for name in ("timestamp", "last_timestamp")}
+    columns |= {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")}
+    columns |= dict(zip(names, features, strict=True))
+    return pa.table(columns)
+
+
+def _new_manifest(ingested: Ingested, bars: BarSpec, plan: FeaturePlan) -> dict[str, Any]:
+    return {
+        "schema": stores.SCHEMA_VERSION,
+        "features": plan.names,
+        "bars": vars(bars),
+        "source_kind": ingested.kind,
+        "period": _choose_period(ingested, bars),
+        "sources": [],
+        "rows_in": 0,
+        "rows_out": 0,
+        "quarantined": {},
+        "files": [],
+        "symbols": {},
+    }
+
+
+def _add_counts(manifest: dict[str, Any], ingested: Ingested) -> None:
+    manifest["sources"] = manifest["sources"] + [
+        {"name": source.path.name, "sha256": source.sha256, "rows_in": source.rows_in} for source in ingested.sources
+    ]
+    manifest["rows_in"] += ingested.rows_in
+    manifest["rows_out"] += len(ingested.frame)
+    counts = Counter(manifest["quarantined"]) + Counter(reason_counts(ingested.rejected))
+    manifest["quarantined"] = dict(sorted(counts.items()))
+    if manifest["rows_in"] != manifest["rows_out"] + counts.total():
+        raise RuntimeError(f"rows in {manifest['rows_in']} != out {manifest['rows_out']} + quarantined {counts}")
+
+
+def _choose_period(ingested: Ingested, bars: BarSpec) -> Period:
+    """Days for dense rows, months or years for sparse ones: thousands of files of a few rows serve nobody."""
+    frame = ingested.frame
+    days = frame.select(pl.struct("symbol", pl.col("timestamp").dt.date()).n_unique()).item()
+    rows = len(frame) / days
+    if ingested.kind == "ticks" and bars.kind == "time":
+        rows = min(rows, _DAY_NS / bars.size)
+    elif ingested.kind == "ticks" and bars.kind == "tick":
+        rows /= bars.size
+    elif ingested.kind == "ticks" and bars.kind in ("volume", "dollar"):
+        traded = frame["volume"] * (frame["price"] if bars.kind == "dollar" else 1.0)
+        rows = float(traded.sum()) / days / bars.size
+    return "day" if rows >= _DENSE else "month" if rows >= _DENSE / 30 else "year"
+
+
+def _split_late(store: FeatureStore, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(rows that come after what the store holds, quarantine rows for the others)."""
+    ends = {symbol: entry["last_input"] for symbol, entry in store.manifest["symbols"].items()}
+    end = pl.col("symbol").replace_strict(ends, default=None, return_dtype=pl.Int64)
+    stamp = pl.col("timestamp").to_physical()
+    is_late = stamp <= end if store.manifest["source_kind"] == "candles" else stamp < end
+    late = frame.filter(is_late.fill_null(False))
+    raw = pl.concat_str([pl.col(name).cast(pl.String) for name in frame.columns], separator=",", ignore_nulls=True)
+    rejected = late.select(
+        pl.lit(None, pl.String).alias("file"),
+        pl.lit(None, pl.Int64).alias("line"),
+        pl.lit(LATE).alias("reason"),
+        raw.alias("raw"),
+    )
+    return frame.filter(~is_late.fill_null(False)), rejected
+
+
+def _refuse_foreign(out: Path, replace: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / stores.MANIFEST).is_file():
+        raise DataError(f"{out}: exists and is not a feature store; give another folder with --out")
+    if not replace:
+        raise DataError(f"{out}: holds a feature store already; give --overwrite to replace it, or another --out")
+
+
+def _drop_retired(before: FeatureStore, after: FeatureStore) -> None:
+    for path in {entry.path for entry in before.entries()} - {entry.path for entry in after.entries()}:
+        (after.path / path).unlink(missing_ok=True)
+
+
+def _report(store: FeatureStore, ingested: Ingested) -> BuildReport:
+    return BuildReport(
+        store=store,
+        rows_in=ingested.rows_in,
+        rows_out=len(ingested.frame),
+        quarantined=reason_counts(ingested.rejected),
+        feature_rows=sum(file["rows"] for file in store.manifest["files"]),
+        files=len(store.manifest["files"]),
+    )

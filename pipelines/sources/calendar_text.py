@@ -1,0 +1,153 @@
+"""Dates and times written as text: which form a column has, and its parts as numbers."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from pipelines.errors import DataError
+
+_DATES = {
+    "ymd": r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})",
+    "compact": r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})",
+    "parts": r"(?P<a>\d{1,2})[-/.](?P<b>\d{1,2})[-/.](?P<c>\d{4}|\d{2})",
+}
+_TIMES = {
+    "clock": r"[ T,D]+(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?: ?(?P<p>[AaPp][Mm]))?",
+    "digits": r"[ T,]*(?P<H>\d{2})(?P<M>\d{2})(?:(?P<S>\d{2})(?P<f>\d{3}|\d{6}|\d{9})?)?",
+    "half": r"[ T]+(?P<H>\d{1,2})[- ]?(?P<p>[AaPp][Mm])",
+}
+_OFFSET = r" ?(?:(?P<z>Z|z|UTC|GMT)?(?P<o>[+-]\d{2}(?::?\d{2})?)?)"
+_ORDERS = {"dmy": ("c", "b", "a"), "mdy": ("c", "a", "b"), "ymd": ("a", "b", "c")}
+_GROUPS = ("y", "m", "d", "a", "b", "c", "H", "M", "S", "f", "p", "z", "o")
+# Years that int64 nanoseconds can hold from their first day to their last.
+_YEARS = (1678, 2261)
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """date : how the day is written; time : how the time of day is, "none" where it is not."""
+
+    date: Literal["ymd", "compact", "parts"]
+    time: Literal["clock", "digits", "half", "none"]
+
+    @property
+    def pattern(self) -> str:
+        time = "" if self.time == "none" else f"(?:{_TIMES[self.time]}{_OFFSET})?"
+        return f"^{_DATES[self.date]}{time}$"
+
+
+_FORMS = [TextForm(day, time) for time in ("none", *_TIMES) for day in _DATES]  # type: ignore[arg-type]
+_COMPILED = [(form, re.compile(form.pattern)) for form in _FORMS]
+
+
+@dataclass(frozen=True)
+class ParsedText:
+    """local : Datetime ns, the offset of the text already taken off; offset_known, timed : Boolean."""
+
+    local: pl.Series
+    offset_known: pl.Series
+    timed: pl.Series
+    description: str
+
+
+def detect_text_form(sample: list[str]) -> TextForm | None:
+    """Return the form that reads most of a sample, the simplest of equals; None when it reads under half."""
+    hits = Counter({form: sum(1 for text in sample if regex.match(text)) for form, regex in _COMPILED})
+    form, count = hits.most_common(1)[0]
+    return form if count * 2 > len(sample) else None
+
+
+def parse_text(text: pl.Series, form: TextForm, *, where: str, date_order: str | None) -> ParsedText:
+    """Read a column of one form; what does not fit it, or is no date of the calendar, is null.
+
+    Raises
+    ------
+    DataError : day and month can be told apart by no row, or rows contradict one another.
+    """
+    parts = pl.DataFrame({"text": text}).select(pl.col("text").str.extract_groups(form.pattern)).unnest("text")
+    parts = parts.with_columns(pl.lit(None, pl.String).alias(n) for n in _GROUPS if n not in parts.columns)
+    label = form.date
+    if form.date == "parts":
+        label = date_order or _settled_order(text, parts, where)
+        parts = parts.with_columns(pl.col(source).alias(n) for n, source in zip("ymd", _ORDERS[label], strict=True))
+    frame = parts.select(
+        (_days() * 86_400_000_000_000 + _ns_of_day() - _offset_ns()).cast(pl.Datetime("ns")).alias("local"),
+        (pl.col("z").is_not_null() | pl.col("o").is_not_null()).alias("offset_known"),
+        pl.col("H").is_not_null().alias("timed"),
+    )
+    described = _described(label, form, frame)
+    return ParsedText(frame["local"], frame["offset_known"], frame["timed"], described)
+
+
+def _described(label: str, form: TextForm, frame: pl.DataFrame) -> str:
+    if not frame["timed"].any():
+        return f"dates {label} (midnight UTC labels)"
+    return f"date-times {label}" + (" with offset" if frame["offset_known"].any() else "")
+
+
+def _days() -> pl.Expr:
+    """Days since 1970 of the proleptic calendar, null where year, month and day are no date."""
+    digits, short = pl.col("y").cast(pl.Int64), pl.col("y").str.len_bytes() == 2
+    year = digits + pl.when(~short).then(0).when(digits < 69).then(2000).otherwise(1900)
+    month, day = pl.col("m").cast(pl.Int64), pl.col("d").cast(pl.Int64)
+    leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
+    length = pl.when(month == 2).then(28 + leap.cast(pl.Int64)).otherwise(30 + (month + month // 8) % 2)
+    valid = month.is_between(1, 12) & day.is_between(1, length) & year.is_between(*_YEARS)
+    # Years counted from March, so that the leap day is the last of its year.
+    shifted = year - (month <= 2).cast(pl.Int64)
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    days = 365 * shifted + shifted // 4 - shifted // 100 + shifted // 400 + of_year - 719_468
+    return pl.when(valid).then(days)
+
+
+def _ns_of_day() -> pl.Expr:
+    stated, noon = pl.col("H").cast(pl.Int64), pl.col("p").str.to_lowercase()
+    hour = pl.when(noon.is_null()).then(stated).otherwise(stated % 12 + 12 * (noon == "pm").cast(pl.Int64))
+    minute, second = (pl.col(n).fill_null("0").cast(pl.Int64) for n in ("M", "S"))
+    fraction = pl.col("f").fill_null("0").str.pad_end(9, "0").cast(pl.Int64)
+    valid = (minute < 60) & (second < 60) & pl.when(noon.is_null()).then(hour < 24).otherwise(stated.is_between(1, 12))
+    nanoseconds = ((hour * 60 + minute) * 60 + second) * 1_000_000_000 + fraction
+    return pl.when(stated.is_null()).then(0).when(valid).then(nanoseconds)
+
+
+def _offset_ns() -> pl.Expr:
+    digits = pl.col("o").str.replace(":", "", literal=True)
+    minutes = digits.str.slice(1, 2).cast(pl.Int64) * 60
+    minutes += digits.str.slice(3, 2).str.replace("^$", "0").cast(pl.Int64)
+    signed = pl.when(digits.str.starts_with("-")).then(-minutes).otherwise(minutes)
+    return pl.when(digits.is_null()).then(0).when(minutes <= 14 * 60).then(signed) * 60_000_000_000
+
+
+def _settled_order(text: pl.Series, parts: pl.DataFrame, where: str) -> str:
+    """Return the order under which more rows are dates; rows of the whole column take part."""
+    short = parts["c"].str.len_bytes().max() == 2
+    days = {order: _days_under(order, parts) for order in (_ORDERS if short else ("dmy", "mdy"))}
+    counts = {order: int(found.is_not_null().sum()) for order, found in days.items()}
+    best = max(counts, key=lambda order: counts[order])
+    for other in counts.keys() - {best}:
+        only_other = int((days[best].is_null() & days[other].is_not_null()).sum())
+        only_best = int((days[other].is_null() & days[best].is_not_null()).sum())
+        differing = (days[best] != days[other]).fill_null(False)
+        if only_best > 10 * only_other or not (differing.any() or only_best or only_other):
+            continue
+        row = differing if differing.any() else days[other].is_not_null()
+        raise DataError(_two_readings(text.filter(row)[0], best, other, days, row, where))
+    return best
+
+
+def _days_under(order: str, parts: pl.DataFrame) -> pl.Series:
+    named = parts.select(pl.col(source).alias(n) for n, source in zip("ymd", _ORDERS[order], strict=True))
+    return named.select(_days().alias("days")).to_series()
+
+
+def _two_readings(text: str, best: str, other: str, days: dict[str, pl.Series], row: pl.Series, where: str) -> str:
+    first, second = sorted((best, other))
+    shown = {o: days[o].filter(row).cast(pl.Date)[0] for o in (first, second)}
+    return (
+        f"{where}: the order of day and month is ambiguous: {text!r} is {shown[first]} ({first}) or {shown[second]} "
+        f"({second}), and no row settles it; state it with --date-order {first}|{second} (config key "
+        "source.date_order)"
+    )

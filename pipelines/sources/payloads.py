@@ -1,0 +1,124 @@
+"""Bytes of a source: what a file is by its first bytes, and the texts inside gz and zip."""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pipelines.errors import DataError
+
+Format = Literal["text", "gzip", "zip", "sqlite", "parquet", "arrow"]
+
+_MAGIC: tuple[tuple[bytes, Format], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"SQLite format 3\x00", "sqlite"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"FEA1", "arrow"),
+)
+_UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
+    (b"\x89HDF", "HDF5"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xfd7zXZ", "xz"),
+    (b"BZh", "bzip2"),
+    (b"\xd0\xcf\x11\xe0", "Excel"),
+)
+_ACCEPTED = "expected CSV text (plain, gz or zip), SQLite, Parquet or Arrow/Feather"
+
+
+def detect_format(path: Path) -> Format:
+    """Return the format of a file by its first bytes, whatever its name says.
+
+    Raises
+    ------
+    DataError : the file is missing, empty, or of a kind that is not read.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(16)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not head:
+        raise DataError(f"{path}: the file is empty (0 bytes); {_ACCEPTED}")
+    for magic, name in _UNSUPPORTED:
+        if head.startswith(magic):
+            raise DataError(f"{path}: is a {name} file, which is not read; {_ACCEPTED}: convert it first")
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "text")
+
+
+def text_members(path: Path, kind: Format) -> Iterator[tuple[str, bytes]]:
+    """Yield (origin, bytes without a byte order mark) of each text in a plain, gz or zip file.
+
+    Raises
+    ------
+    DataError : a damaged or encrypted archive, an empty member, or a text that is not UTF-8.
+    """
+    if kind == "zip":
+        members = _zip_members(path)
+    else:
+        members = [(str(path), _gunzipped(path) if kind == "gzip" else path.read_bytes())]
+    for origin, data in members:
+        yield origin, _checked_text(origin, data)
+
+
+def _gunzipped(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path}: the gzip data is truncated or damaged ({_one_line(error)}); fetch the file again"
+        ) from error
+
+
+def _zip_members(path: Path) -> list[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if _is_content(name)]
+            contents = [archive.read(name) for name in names]
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise DataError(
+            f"{path}: the zip file is damaged, encrypted or truncated ({_one_line(error)}); fetch it again"
+        ) from error
+    if not names:
+        raise DataError(f"{path}: the zip file holds no file; {_ACCEPTED}")
+    single = len(names) == 1
+    return [(str(path) if single else f"{path}!{name}", data) for name, data in zip(names, contents, strict=True)]
+
+
+def zip_member_names(path: Path) -> list[str]:
+    """Return the names of the files inside a zip that `text_members` reads, in its order."""
+    with zipfile.ZipFile(path) as archive:
+        return [name for name in archive.namelist() if _is_content(name)]
+
+
+def _is_content(name: str) -> bool:
+    parts = name.split("/")
+    return bool(parts[-1]) and not any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+def _checked_text(origin: str, data: bytes) -> bytes:
+    mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
+    data = data[len(mark) :]
+    if not data.strip():
+        raise DataError(f"{origin}: the file is empty; expected a table of market data")
+    if data.isascii() and b"\x00" not in data:
+        return data
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{origin}: not UTF-8: byte 0x{data[error.start]:02x} at byte offset {error.start + len(mark)}; "
+            "expected UTF-8 text: convert the file first (for example with iconv)"
+        ) from error
+    if b"\x00" in data:
+        offset = data.index(b"\x00") + len(mark)
+        raise DataError(f"{origin}: not a text: zero byte at byte offset {offset}; {_ACCEPTED}")
+    return data
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,163 @@
+"""One file to canonical rows and rejected rows: the steps between the raw tables and the archive."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.errors import DataError
+from pipelines.quality import repeated_identity, row_reasons
+from pipelines.schema import REJECTED_SCHEMA, SourceHints, empty_rejected
+from pipelines.sources.columnar import read_columnar
+from pipelines.sources.columns import ColumnMap, map_columns
+from pipelines.sources.databases import read_sqlite
+from pipelines.sources.paths import day_of, plain_stem, symbol_of
+from pipelines.sources.payloads import detect_format, text_members
+from pipelines.sources.selection import select_rows
+from pipelines.sources.table import RawTable
+from pipelines.sources.text import read_text
+from pipelines.sources.timestamps import TimeContext, Times, join_date_and_time, parse_times
+from pipelines.sources.values import read_values, to_canonical
+from pipelines.sources.wide import unpivot
+from pipelines.sources.zones import states_utc
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one file; `frame` has, beside the canonical columns, `_file` and `_line` of each row."""
+
+    path: Path
+    flavour: str
+    frame: pl.DataFrame
+    rejected: pl.DataFrame
+    rows_in: int
+    description: str
+
+
+def open_tables(path: Path, hints: SourceHints) -> Iterator[RawTable]:
+    """Yield the raw tables of a file: one, or one for each member of a zip."""
+    kind = detect_format(path)
+    if kind == "sqlite":
+        yield read_sqlite(path, hints)
+    elif kind in ("parquet", "arrow"):
+        yield read_columnar(path, kind)
+    else:
+        for origin, data in text_members(path, kind):
+            yield read_text(origin, data, hints)
+
+
+def read_file(path: Path, hints: SourceHints) -> Part:
+    """Read one file into canonical rows in time order.
+
+    Raises
+    ------
+    DataError : the file as a whole cannot be read or understood.
+    """
+    parts = [_read_table(path, table, hints) for table in open_tables(path, hints)]
+    for part in parts[1:]:
+        check_same_flavour(parts[0], part)
+    if len(parts) == 1:
+        return parts[0]
+    return Part(
+        path,
+        parts[0].flavour,
+        pl.concat([part.frame for part in parts], how="diagonal"),
+        pl.concat([part.rejected for part in parts]),
+        sum(part.rows_in for part in parts),
+        f"{len(parts)} members, the first: {parts[0].description}",
+    )
+
+
+def check_same_flavour(one: Part, other: Part) -> None:
+    """Refuse to put trades, quotes and candles into one archive.
+
+    Raises
+    ------
+    DataError : the flavours differ.
+    """
+    if one.flavour != other.flavour:
+        raise DataError(
+            f"{other.path}: holds {other.flavour}, but {one.path} holds {one.flavour}; expected one kind of row in an "
+            "archive: name the files of one kind only, or choose with --kind"
+        )
+
+
+def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
+    table = unpivot(table)
+    mapping = map_columns(table, hints, file_name=plain_stem(path))
+    table = select_rows(table, mapping, hints)
+    times = _times(path, table, mapping, hints)
+    symbol = hints.symbol or symbol_of(path)
+    rows = read_values(table, mapping, symbol=symbol, rename=hints.symbol).with_columns(
+        times.stamps.alias("timestamp"), times.reasons.alias("reason"), table.lines.alias("_line")
+    )
+    reasons = row_reasons(rows, mapping.flavour, keep_crossed=hints.crossed_quotes == "keep")
+    good, order = _in_time_order(to_canonical(rows.filter(reasons.is_null()), mapping.flavour))
+    repeated, reason = repeated_identity(good, mapping.flavour)
+    rejected = [table.rejected, rejected_rows(table, table.lines, reasons)]
+    if repeated.any():
+        again = good.filter(repeated)["_line"]
+        rejected.append(rejected_rows(table, again, pl.repeat(reason, len(again), eager=True)))
+        good = good.filter(~repeated)
+    return Part(
+        path,
+        mapping.flavour,
+        good.with_columns(pl.lit(table.origin).cast(pl.Categorical).alias("_file")),
+        pl.concat(rejected).sort("line", maintain_order=True),
+        table.frame.height + table.rejected.height,
+        _description(table, mapping, times, good, order),
+    )
+
+
+def _times(path: Path, table: RawTable, mapping: ColumnMap, hints: SourceHints) -> Times:
+    names = [name for name in ("timestamp", "date", "time") if name in mapping.positions]
+    columns = [table.frame.to_series(mapping.positions[name]) for name in names]
+    titles = [table.columns[mapping.positions[name]] for name in names]
+    context = TimeContext(
+        where=f"{table.origin}: column {' + '.join(repr(title) for title in titles)}",
+        hints=hints,
+        file_date=day_of(table.origin.rpartition("!")[2] if "!" in table.origin else path.name, path.name),
+        states_utc=any(states_utc(text) for text in (*table.notes, *(titles if table.header else ()))),
+    )
+    column = columns[0] if len(columns) == 1 else join_date_and_time(columns[0], columns[1])
+    return parse_times(column, context)
+
+
+def rejected_rows(table: RawTable, lines: pl.Series, reasons: pl.Series) -> pl.DataFrame:
+    """Return the rejected rows of a table: those of `lines` whose reason is not null."""
+    bad = reasons.is_not_null()
+    if not bad.any():
+        return empty_rejected()
+    at = lines.filter(bad)
+    columns = {
+        "file": pl.repeat(table.origin, len(at), eager=True, dtype=pl.String),
+        "line": at,
+        "reason": reasons.filter(bad),
+        "raw": table.raw_rows(at),
+    }
+    return pl.DataFrame(columns, schema=REJECTED_SCHEMA)
+
+
+def _in_time_order(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """Return the rows in time order; a newest-first file is turned round, so that ties turn round too."""
+    steps = rows.select(pl.col("timestamp").diff().over("symbol").cast(pl.Int64)).to_series()
+    back, forth = int((steps < 0).sum()), int((steps > 0).sum())
+    if back > forth:
+        left = f", {forth} forward steps sorted" if forth else ""
+        return rows.reverse().sort("timestamp", maintain_order=True), f"newest first -> reversed{left}"
+    if rows["timestamp"].is_sorted():
+        return rows, "in time order"
+    told = f"{back} backward steps sorted" if back else "grouped by symbol -> sorted"
+    return rows.sort("timestamp", maintain_order=True), told
+
+
+def _description(table: RawTable, mapping: ColumnMap, times: Times, rows: pl.DataFrame, order: str) -> str:
+    symbols = rows["symbol"].unique(maintain_order=True).to_list()
+    shown = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
+    header = "" if table.header else ", no header"
+    line = (
+        f"{mapping.flavour}; {table.layout}{header}; {mapping.describe(table.columns)}; {times.form}; "
+        f"symbol {shown or 'none'}; {order}"
+    )
+    return "".join(char if char.isprintable() else "?" for char in line)

@@ -1,0 +1,61 @@
+"""`RawTable`: the rows of one file, member or table before anything is interpreted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import polars as pl
+
+from pipelines.schema import empty_rejected
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Uninterpreted rows with their place in the source.
+
+    origin : what a rejected row names as its file
+    columns : source names by position; "0", "1", ... for a headerless file
+    frame : columns named by position "0", "1", ...; String for text files, typed otherwise
+    lines : (rows,) Int64, 1-based line of a text file or row number of a typed one
+    raw_rows : gives the raw text of the rows at these lines
+    rejected : rows that could not even be split into columns
+    """
+
+    origin: str
+    columns: tuple[str, ...]
+    frame: pl.DataFrame
+    lines: pl.Series
+    raw_rows: Callable[[pl.Series], pl.Series]
+    rejected: pl.DataFrame
+    layout: str
+    header: bool = True
+    notes: tuple[str, ...] = ()
+
+    def rows_where(self, mask: pl.Series) -> Self:
+        """Return the table with the rows of a boolean mask."""
+        return replace(self, frame=self.frame.filter(mask), lines=self.lines.filter(mask))
+
+    def sample(self, position: int, size: int = 500) -> list[str]:
+        """Return up to `size` non-empty values of a column, spread over the whole table, as text."""
+        column = self.frame.to_series(position).drop_nulls()
+        step = max(1, len(column) // size)
+        texts = column.gather_every(step).cast(pl.String, strict=False).drop_nulls().str.strip_chars()
+        return [text for text in texts.to_list() if text]
+
+
+def typed_table(origin: str, frame: pl.DataFrame, layout: str) -> RawTable:
+    """Return the table of a typed frame, its columns renamed by position."""
+    renamed = frame.select(pl.nth(i).alias(str(i)) for i in range(frame.width))
+    lines = pl.int_range(1, frame.height + 1, eager=True, dtype=pl.Int64).alias("line")
+    return RawTable(
+        origin, tuple(frame.columns), renamed, lines, lambda at: _joined(renamed[at - 1]), empty_rejected(), layout
+    )
+
+
+def _joined(rows: pl.DataFrame) -> pl.Series:
+    cells = [pl.col(name).cast(pl.String, strict=False).fill_null("") for name in _plain_columns(rows)]
+    return rows.select(pl.concat_str(cells, separator=",").alias("raw")).to_series()
+
+
+def _plain_columns(rows: pl.DataFrame) -> list[str]:
+    return [name for name, dtype in rows.schema.items() if not dtype.is_nested() and dtype != pl.Binary]

@@ -1,0 +1,175 @@
+"""Delimited text: delimiter, comment lines, header and ragged rows are found, cells stay text."""
+
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipelines.errors import DataError
+from pipelines.quality import RAGGED_ROW, UNBALANCED_QUOTE
+from pipelines.schema import EXACT_ALIASES, REJECTED_SCHEMA, SourceHints
+from pipelines.sources.columns import is_known_name
+from pipelines.sources.table import RawTable
+
+_DELIMITERS = (",", ";", "\t", "|")
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_SAMPLE_LINES = 300
+_NUMERIC = re.compile(r"^[+-]?(\d[\d.,:/\- TZ+]*|\.\d+)([eE][+-]?\d+)?( ?[AP]M)?$")
+_QUOTED = re.compile(r'"[^"]*"')
+_MESSAGE = re.compile(r"^\s*(\d+\s+)?[{\[]")
+
+
+@dataclass(frozen=True)
+class _Head:
+    notes: tuple[str, ...]
+    names: tuple[str, ...] | None
+    start: int
+
+
+def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
+    """Split delimited text into columns.
+
+    Blank lines and the comment lines above the header are no rows; every other line is one.
+
+    Raises
+    ------
+    DataError : no delimiter, no row below the header, no row that fits the header, or JSON messages.
+    """
+    lines = pl.read_lines(io.BytesIO(data)).to_series()
+    if b"\r" in data:
+        lines = lines.str.strip_suffix("\r")
+    sample = [line for line in lines.head(_SAMPLE_LINES).to_list() if line.strip()]
+    if not sample:
+        raise DataError(f"{origin}: the file has no rows; expected a table of market data")
+    if _MESSAGE.match(sample[0]):
+        raise DataError(
+            f"{origin}: holds JSON messages (a raw feed capture), not a table; expected delimited rows: "
+            "flatten the capture to CSV first"
+        )
+    delimiter = hints.delimiter or _detect_delimiter(origin, sample)
+    head = _read_head(lines, delimiter, _modal_width(sample, delimiter), hints.header)
+    return _split(origin, lines, delimiter, head)
+
+
+def _width(line: str, delimiter: str) -> int:
+    return _QUOTED.sub("", line).count(delimiter) + 1
+
+
+def _modal_width(sample: list[str], delimiter: str) -> int:
+    return Counter(_width(line, delimiter) for line in sample).most_common(1)[0][0]
+
+
+def _detect_delimiter(origin: str, sample: list[str]) -> str:
+    def score(delimiter: str) -> tuple[float, int]:
+        mode, hits = Counter(_width(line, delimiter) for line in sample).most_common(1)[0]
+        return (hits / len(sample) if mode > 1 else 0.0, mode)
+
+    best = max(_DELIMITERS, key=score)
+    if score(best)[0] == 0.0:
+        best = max(_DELIMITERS, key=lambda d: _width(sample[0], d))
+        if _width(sample[0], best) == 1:
+            raise DataError(
+                f"{origin}: no delimiter found in {sample[0][:60]!r}; expected comma, semicolon, tab or bar: "
+                "name it with --delimiter"
+            )
+    return best
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+
+
+def _read_head(lines: pl.Series, delimiter: str, width: int, header: bool | None) -> _Head:
+    notes: list[str] = []
+    for index, line in enumerate(lines.head(_SAMPLE_LINES).to_list()):
+        if not line.strip():
+            continue
+        bare = line.lstrip("#/ ") if line.startswith(("#", "//")) else line
+        names = tuple(_cells(bare, delimiter))
+        if header is False and bare is line:
+            return _Head(tuple(notes), None, index)
+        if _is_header(names, width, bare is line) or (header and bare is line):
+            return _Head(tuple(notes), names, index + 1)
+        if bare is line and (len(names) == width or any(map(_NUMERIC.match, names))):
+            return _Head(tuple(notes), None, index)
+        notes.append(bare.strip())
+    return _Head(tuple(notes), None, len(lines))
+
+
+def _is_header(names: tuple[str, ...], width: int, plain: bool) -> bool:
+    if any(map(_NUMERIC.match, names)):
+        return False
+    known = sum(is_known_name(name) or name in EXACT_ALIASES for name in names)
+    if not plain:
+        return len(names) == width and known >= 2
+    return len(names) == width or (known >= 2 and len(names) > 1)
+
+
+def _split(origin: str, lines: pl.Series, delimiter: str, head: _Head) -> RawTable:
+    body = pl.DataFrame({"raw": lines[head.start :]}).with_row_index("line", head.start + 1)
+    body = body.filter(pl.col("raw").str.strip_chars() != "").with_columns(pl.col("line").cast(pl.Int64))
+    if not body.height:
+        what = f"only the header {', '.join(head.names)}" if head.names else "only comment lines"
+        raise DataError(f"{origin}: no rows: the file holds {what}; expected at least one row of data")
+    body = _with_widths(body, delimiter)
+    names = _fitted_names(body, head.names, delimiter)
+    good = body.filter((pl.col("width") == len(names)) & pl.col("balanced"))
+    if not good.height or len(names) < 2:
+        raise DataError(
+            f"{origin}: line {body['line'][0]} has {body['width'][0]} fields, the header has {len(names)}; expected "
+            "rows as wide as the header: name the delimiter with --delimiter, or --no-header"
+        )
+    return RawTable(
+        origin=origin,
+        columns=names,
+        frame=_columns(good["raw"], delimiter, len(names)),
+        lines=good["line"],
+        raw_rows=lambda at: lines.gather(at - 1),
+        rejected=_ragged(origin, body, len(names)),
+        layout=f"{_NAMES.get(delimiter, repr(delimiter))}-separated",
+        header=head.names is not None,
+        notes=head.notes,
+    )
+
+
+def _with_widths(body: pl.DataFrame, delimiter: str) -> pl.DataFrame:
+    raw, quotes = pl.col("raw"), pl.col("raw").str.count_matches('"', literal=True)
+    if not body["raw"].str.contains('"', literal=True).any():
+        return body.with_columns(_count(raw, delimiter), balanced=pl.lit(True))
+    bare = raw.str.replace_all(_QUOTED.pattern, "")
+    return body.with_columns(_count(bare, delimiter), balanced=quotes % 2 == 0)
+
+
+def _count(text: pl.Expr, delimiter: str) -> pl.Expr:
+    return (text.str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1).alias("width")
+
+
+def _fitted_names(body: pl.DataFrame, names: tuple[str, ...] | None, delimiter: str) -> tuple[str, ...]:
+    """Return the column names; an index column without a name gets an empty one."""
+    modes = body["width"].mode().sort().to_list()
+    if names is None:
+        return tuple(str(i) for i in range(modes[-1]))
+    if modes != [len(names) + 1]:
+        return names
+    rows = body.filter(pl.col("width") == modes[0])["raw"]
+    return (*names, "") if rows.str.ends_with(delimiter).all() else ("", *names)
+
+
+def _columns(rows: pl.Series, delimiter: str, width: int) -> pl.DataFrame:
+    names = [str(i) for i in range(width)]
+    if rows.str.contains('"', literal=True).any():
+        text = io.BytesIO("\n".join(rows.to_list()).encode())
+        frame = pl.read_csv(text, has_header=False, separator=delimiter, infer_schema=False)
+        frame.columns = names
+        return frame
+    return rows.str.split_exact(delimiter, width - 1).struct.rename_fields(names).struct.unnest()
+
+
+def _ragged(origin: str, body: pl.DataFrame, width: int) -> pl.DataFrame:
+    bad = body.filter((pl.col("width") != width) | ~pl.col("balanced"))
+    ragged = pl.format(RAGGED_ROW + ":{}_of_{}_fields", pl.col("width"), pl.lit(width))
+    reason = pl.when("balanced").then(ragged).otherwise(pl.lit(UNBALANCED_QUOTE))
+    return bad.select(file=pl.lit(origin, dtype=pl.String), line="line", reason=reason, raw="raw").cast(REJECTED_SCHEMA)  # type: ignore[arg-type]

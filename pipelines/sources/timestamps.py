@@ -1,0 +1,253 @@
+"""Time stamps of every form met in market data files to UTC nanoseconds, a whole column at a time."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from pipelines.errors import DataError
+from pipelines.quality import MISSING_VALUE, UNPARSABLE_TIMESTAMP
+from pipelines.schema import TIMESTAMP, SourceHints
+from pipelines.sources.calendar_text import TextForm, detect_text_form, parse_text
+from pipelines.sources.zones import check_zone, local_to_utc
+
+_UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1, "ms_of_day": 10**6}
+_UNIT_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0, "ms_of_day": 6}
+_DAY_MS = 86_400_000
+_MAX_NS = 2**63 - 1
+_NUMBER = re.compile(r"^\d+(\.\d*)?$")
+_TIME_OF_DAY = re.compile(r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?$|^\d{1,6}$|^\d{9}$")
+_UNNAMED_TIME = re.compile(r"^\d{1,2}:\d{2}|^([01]\d|2[0-3])[0-5]\d[0-5]\d(\d{3})?$")
+_COMPACT = re.compile(
+    r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d(?:\d{3})?)?)?$"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeContext:
+    """What the surroundings of a time column tell about it.
+
+    file_date : the day that the file name states, for times that count from midnight
+    states_utc : a comment line or the column name says UTC
+    """
+
+    where: str
+    hints: SourceHints
+    file_date: date | None = None
+    states_utc: bool = False
+
+    @property
+    def zone(self) -> str | None:
+        if self.hints.timezone is not None:
+            return check_zone(self.hints.timezone)
+        return "UTC" if self.states_utc else None
+
+    def require_zone(self, example: str) -> str:
+        if self.zone is None:
+            raise DataError(
+                f"{self.where}: {example} states no time zone; expected one from you: --timezone ZONE or config "
+                "key source.timezone (an IANA name, UTC, or a fixed offset such as -05:00)"
+            )
+        return self.zone
+
+
+@dataclass(frozen=True)
+class Times:
+    """stamps : (rows,) Datetime ns UTC, null where a reason stands; reasons : (rows,) String."""
+
+    stamps: pl.Series
+    reasons: pl.Series
+    form: str
+
+
+def looks_like_epoch(sample: list[str]) -> bool:
+    """Tell whether most values are epoch stamps in s, ms, us or ns."""
+    return _share(sample, lambda text: _NUMBER.match(text) is not None and 9 <= len(_whole(text)) <= 19) > 0.5
+
+
+def looks_like_date(sample: list[str]) -> bool:
+    """Tell whether most values are dates without a time of day."""
+    form = detect_text_form(sample)
+    return (form is not None and form.time == "none") or _share(sample, _is_compact_date) > 0.5
+
+
+def looks_like_time_of_day(sample: list[str], *, named: bool = True) -> bool:
+    """Tell whether most values are a time of day without a date.
+
+    A column that is not called time (`named` false) must not be one of whole prices or volumes.
+    """
+    regex = _TIME_OF_DAY if named else _UNNAMED_TIME
+    return _share(sample, lambda text: regex.match(text) is not None) > 0.5
+
+
+def looks_like_stamp(sample: list[str]) -> bool:
+    """Tell whether most values can be a time stamp: epoch, date and time, or counted from midnight."""
+    if looks_like_epoch(sample) or detect_text_form(sample) is not None:
+        return True
+    below_day = _share(sample, lambda text: _NUMBER.match(text) is not None and float(text) < _DAY_MS)
+    return below_day > 0.5 and len(set(sample)) > len(sample) // 2
+
+
+def parse_times(column: pl.Series, context: TimeContext) -> Times:
+    """Return the UTC stamps of a column; what cannot be read is null, with a reason.
+
+    Epoch stamps are UTC. A date without time of day is the UTC midnight that labels it, in any zone.
+    Everything else needs an offset in the text or a zone in the context.
+
+    Raises
+    ------
+    DataError : no known form, a zone or a date order is needed, or the column has an impossible type.
+    """
+    dtype = column.dtype
+    if dtype == pl.Date:
+        stamps = column.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+        return _with_reasons(column, stamps, None, "dates (midnight UTC labels)")
+    if isinstance(dtype, pl.Datetime):
+        return _from_datetime(column, dtype, context)
+    if dtype.is_float():
+        return _from_float(column, context)
+    if dtype.is_integer():
+        return _from_text(column.cast(pl.String), context)
+    if dtype != pl.String:
+        raise DataError(
+            f"{context.where}: has type {dtype}; expected times, dates, epoch numbers or text: choose the column "
+            "with --column timestamp=NAME"
+        )
+    return _from_text(column.str.strip_chars(), context)
+
+
+def join_date_and_time(days: pl.Series, times: pl.Series) -> pl.Series:
+    """Return `date time` texts of two columns; a time that lost its leading zeros gets them back."""
+    frame = pl.DataFrame({"day": days.cast(pl.String), "time": times.cast(pl.String)})
+    time = pl.col("time").str.strip_chars()
+    padded = pl.when(time.str.contains(r"^\d{1,5}$")).then(time.str.zfill(6)).otherwise(time)
+    both = pl.concat_str(pl.col("day").str.strip_chars(), padded, separator=" ")
+    return frame.select(both.fill_null("").str.strip_chars().alias("stamp")).to_series()
+
+
+def _from_text(text: pl.Series, context: TimeContext) -> Times:
+    sample = [item for item in text.gather_every(max(1, len(text) // 2000)).to_list() if item]
+    unit = context.hints.time_unit or _number_unit(sample, context)
+    if unit == "ms_of_day":
+        return _from_midnight(text, context, sample[0] if sample else "")
+    if unit is not None:
+        stamps = _scaled(text, unit).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+        return _with_reasons(text, stamps, None, f"epoch {unit}")
+    form = detect_text_form(sample)
+    if form is None:
+        raise DataError(
+            f"{context.where}: no known form of time in {sample[0] if sample else ''!r}; expected epoch numbers, dates or "
+            "date-times: choose the column with --column timestamp=NAME, or the unit with --time-unit"
+        )
+    return _from_form(text, form, context)
+
+
+def _from_form(text: pl.Series, form: TextForm, context: TimeContext) -> Times:
+    parsed = parse_text(text, form, where=context.where, date_order=context.hints.date_order)
+    naive = parsed.timed & ~parsed.offset_known & parsed.local.is_not_null()
+    known = parsed.local.is_not_null() & ~naive
+    described = parsed.description
+    reasons = None
+    stamps = parsed.local.dt.replace_time_zone("UTC")
+    if naive.any():
+        first = repr(text.filter(naive)[0])
+        # Where offsets are the rule, a row without one is a damaged row and not a reason to ask.
+        offsets = int((known & parsed.timed).sum())
+        zone = context.zone if offsets > int(naive.sum()) else context.require_zone(first)
+        local = pl.select(pl.when(naive).then(parsed.local)).to_series()
+        converted, reasons = local_to_utc(local, zone) if zone else (stamps.clear(len(stamps)), None)
+        stamps = pl.select(pl.when(naive).then(converted).otherwise(stamps)).to_series()
+        described += f" in {zone}" if zone else ""
+    return _with_reasons(text, stamps, reasons, described)
+
+
+def _from_datetime(column: pl.Series, dtype: pl.Datetime, context: TimeContext) -> Times:
+    unit = dtype.time_unit
+    if dtype.time_zone is not None:
+        stamps = column.dt.convert_time_zone("UTC").dt.cast_time_unit("ns")
+        return _with_reasons(column, stamps, None, f"datetime[{unit}, {dtype.time_zone}]")
+    zone = context.require_zone(str(column.drop_nulls().first()))
+    stamps, reasons = local_to_utc(column.dt.cast_time_unit("ns"), zone)
+    return _with_reasons(column, stamps, reasons, f"datetime[{unit}] in {zone}")
+
+
+def _from_float(column: pl.Series, context: TimeContext) -> Times:
+    finite = column.filter(column.is_finite().fill_null(False)).abs()
+    if len(finite) and float(finite.median()) >= 1e17:  # type: ignore[arg-type]
+        raise DataError(
+            f"{context.where}: holds nanoseconds as {column.dtype}, which cannot keep them; expected integers: "
+            "write the column as int64"
+        )
+    whole = bool((finite == finite.floor()).all())
+    # A float64 of epoch seconds resolves about 0.2 us: microseconds are all that it can state.
+    text = column.cast(pl.Float64).round(0 if whole else 6)
+    decimal = pl.Series(text.cast(pl.Decimal(38, 6), strict=False)).cast(pl.String)
+    return _from_text(decimal.str.strip_chars_end("0").str.strip_suffix("."), context)
+
+
+def _number_unit(sample: list[str], context: TimeContext) -> str | None:
+    numbers = [text for text in sample if _NUMBER.match(text)]
+    if len(numbers) * 2 <= len(sample):
+        return None
+    if _share(numbers, lambda text: _COMPACT.match(text) is not None) > 0.5:
+        return None
+    magnitude = sorted(len(_whole(text)) for text in numbers)[len(numbers) // 2]
+    if magnitude >= 9:
+        return "s" if magnitude <= 11 else "ms" if magnitude <= 14 else "us" if magnitude <= 17 else "ns"
+    if context.file_date is not None:
+        return "ms_of_day"
+    raise DataError(
+        f"{context.where}: {numbers[0]!r} is no epoch stamp and no date, and the file name states no day; expected "
+        "a date as YYYYMMDD in the file name for ms since midnight, or --time-unit s|ms|us|ns"
+    )
+
+
+def _from_midnight(text: pl.Series, context: TimeContext, example: str) -> Times:
+    day = context.file_date
+    if day is None:
+        raise DataError(
+            f"{context.where}: counts from midnight, but the file name states no day; expected YYYYMMDD in the name"
+        )
+    zone = context.require_zone(f"{example} ms after midnight of {day}")
+    midnight = (datetime(day.year, day.month, day.day) - datetime(1970, 1, 1)).days * 86_400 * 10**9
+    counted = _scaled(text, "ms_of_day")
+    local = counted.set(counted >= _DAY_MS * 10**6, None) + midnight
+    stamps, reasons = local_to_utc(local.cast(pl.Datetime("ns")), zone)
+    return _with_reasons(text, stamps, reasons, f"ms since midnight of {day} in {zone}")
+
+
+def _scaled(text: pl.Series, unit: str) -> pl.Series:
+    """Return counts of a unit as integer ns; the text never passes through a float."""
+    scale, digits = _UNIT_NS[unit], _UNIT_DIGITS[unit]
+    column = pl.col("text")
+    if not text.str.contains(".", literal=True).any():
+        whole, part = column.cast(pl.Int64, strict=False), pl.lit(0, dtype=pl.Int64)
+    else:
+        groups = column.str.extract_groups(rf"^(\d+)(?:\.(\d{{0,{digits}}})0*)?$")
+        whole = groups.struct[0].cast(pl.Int64, strict=False)
+        part = groups.struct[1].fill_null("").str.pad_end(max(digits, 1), "0").cast(pl.Int64, strict=False)
+    fits = (whole >= 0) & (whole <= _MAX_NS // scale - 1)
+    scaled = pl.when(fits).then(whole).otherwise(None) * scale + part
+    return pl.DataFrame({"text": text}).select(scaled.alias("ns")).to_series()
+
+
+def _with_reasons(source: pl.Series, stamps: pl.Series, reasons: pl.Series | None, form: str) -> Times:
+    frame = pl.DataFrame({"stamp": stamps.cast(TIMESTAMP)})
+    empty = source.is_null() if source.dtype != pl.String else source.is_null() | (source == "")
+    frame = frame.with_columns(empty=empty, given=reasons if reasons is not None else pl.lit(None, pl.String))
+    bad = pl.when("empty").then(pl.lit(f"{MISSING_VALUE}:timestamp")).otherwise(pl.lit(UNPARSABLE_TIMESTAMP))
+    reason = pl.when(pl.col("stamp").is_null()).then(pl.coalesce("given", bad))
+    return Times(frame["stamp"], frame.select(reason.alias("reason")).to_series(), form)
+
+
+def _share(sample: list[str], test: object) -> float:
+    return sum(map(bool, map(test, sample))) / len(sample) if sample else 0.0  # type: ignore[call-overload]
+
+
+def _whole(text: str) -> str:
+    return text.split(".")[0].lstrip("0")
+
+
+def _is_compact_date(text: str) -> bool:
+    return len(text) == 8 and _COMPACT.match(text) is not None

@@ -1,0 +1,106 @@
+"""Cells to canonical values: numbers, sides, symbols, trade ids."""
+
+import polars as pl
+
+from pipelines.errors import DataError
+from pipelines.quality import PRICES, SIZES
+from pipelines.schema import OHLC
+from pipelines.sources.columns import ColumnMap
+from pipelines.sources.table import RawTable
+
+_BUY = ("buy", "b", "bid", "1", "+1", "buyer")
+_SELL = ("sell", "s", "ask", "-1", "2", "seller")
+_TRUE = ("true", "1", "t", "yes")
+_FALSE = ("false", "0", "f", "no")
+
+
+def read_values(table: RawTable, mapping: ColumnMap, *, symbol: str, rename: str | None) -> pl.DataFrame:
+    """Return the symbol, the numbers, a Boolean `NAME?` (cell is empty) for each, side and trade id.
+
+    symbol : of a table without a column of symbols
+    rename : the name that the user gives to the only symbol of the table
+
+    A number column that is empty from top to bottom is taken as absent, unless it is a price.
+
+    Raises
+    ------
+    DataError : a column of a type that cannot hold numbers, or a typed text column without one number.
+    """
+    prices = PRICES[mapping.flavour]
+    columns: list[pl.Series] = [_symbols(table, mapping, symbol, rename)]
+    for name in (*prices, *SIZES, *({"bid", "ask"} - set(prices))):
+        position = mapping.positions.get(name)
+        if position is None:
+            continue
+        numbers, empty = _numbers(table, name, position)
+        if name in prices or not empty.all():
+            columns += [numbers.alias(name), empty.alias(f"{name}?")]
+    side = _side(table, mapping)
+    if side is not None and side.null_count() < len(side):
+        columns.append(side)
+    if "trade_id" in mapping.positions:
+        ids = _text(table.frame.to_series(mapping.positions["trade_id"]))
+        columns.append(ids.alias("trade_id"))
+    return pl.DataFrame(columns)
+
+
+def to_canonical(rows: pl.DataFrame, flavour: str) -> pl.DataFrame:
+    """Return the canonical columns of good rows: mids of quotes, and volume 0.0 where there is none."""
+    volume = pl.col("volume") if "volume" in rows.columns else pl.lit(0.0)
+    if flavour in ("candles", "quote candles"):
+        prices = [_mid(f"bid_{n}", f"ask_{n}").alias(n) for n in OHLC] if flavour != "candles" else list(OHLC)
+        return rows.select("timestamp", "symbol", *prices, volume.alias("volume"), "_line")
+    price = _mid("bid", "ask") if flavour == "quotes" else pl.col("price")
+    extra = [n for n in ("side", "bid", "ask", "bid_size", "ask_size", "trade_id") if n in rows.columns]
+    return rows.select("timestamp", "symbol", price.alias("price"), volume.alias("volume"), *extra, "_line")
+
+
+def _mid(bid: str, ask: str) -> pl.Expr:
+    return (pl.col(bid) + pl.col(ask)) / 2
+
+
+def _text(column: pl.Series) -> pl.Series:
+    text = column.cast(pl.String).str.strip_chars()
+    return text.set(text == "", None)
+
+
+def _symbols(table: RawTable, mapping: ColumnMap, symbol: str, rename: str | None) -> pl.Series:
+    if "symbol" not in mapping.positions:
+        return pl.repeat(symbol, table.frame.height, eager=True, dtype=pl.String).alias("symbol")
+    symbols = _text(table.frame.to_series(mapping.positions["symbol"])).alias("symbol")
+    return symbols.set(symbols.is_not_null(), rename) if rename is not None else symbols
+
+
+def _numbers(table: RawTable, name: str, position: int) -> tuple[pl.Series, pl.Series]:
+    column = table.frame.to_series(position)
+    typed = "-separated" not in table.layout
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
+        raise DataError(_wrong_type(table, name, position, f"received type {column.dtype}"))
+    if column.dtype == pl.String:
+        column = column.str.strip_chars()
+        empty = column.is_null() | (column == "")
+    else:
+        empty = column.is_null()
+    numbers = column.cast(pl.Float64, strict=False)
+    numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
+    if typed and column.dtype == pl.String and not empty.all() and numbers.null_count() == len(numbers):
+        raise DataError(_wrong_type(table, name, position, f"received text such as {column.drop_nulls()[0]!r}"))
+    return numbers, empty
+
+
+def _wrong_type(table: RawTable, name: str, position: int, received: str) -> str:
+    column = table.columns[position]
+    return (
+        f"{table.origin}: column {column!r} ({name}): expected numbers, {received}; choose another with "
+        f"--column {name}=NAME"
+    )
+
+
+def _side(table: RawTable, mapping: ColumnMap) -> pl.Series | None:
+    """Return who started the trade; Mt. Gox `type` bid is a buyer, `is_buyer_maker` true is a seller."""
+    for name, up, down in (("side", _BUY, _SELL), ("is_buyer_maker", _FALSE, _TRUE)):
+        if name in mapping.positions:
+            words = _text(table.frame.to_series(mapping.positions[name])).str.to_lowercase()
+            sign = pl.when(pl.col("w").is_in(up)).then(1).when(pl.col("w").is_in(down)).then(-1)
+            return pl.DataFrame({"w": words}).select(sign.cast(pl.Int8).alias("side")).to_series()
+    return None

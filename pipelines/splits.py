@@ -1,0 +1,211 @@
+"""Where windows may lie, and which of them train, validate and test: index arithmetic over sorted rows.
+
+A panel holds the rows of all symbols one after another; `offsets` (symbols + 1,) says where each begins.
+A window is LOOKBACK rows; its decision row is its last one; its label row lies HORIZON rows later.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import pairwise
+
+import numpy as np
+
+from pipelines.errors import DataError
+
+# A share of all windows, or the ISO date at which the part begins.
+Cut = float | str | date
+
+# Below five minutes a pause is ordinary in thin markets; ten times the usual long step is not.
+AUTO_GAP_FLOOR_NS = 300 * 1_000_000_000
+AUTO_GAP_FACTOR = 10
+AUTO_GAP_QUANTILE = 0.9
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Two instants, ns UTC: rows from `validation_ns` on never train, rows from `test_ns` on only test."""
+
+    validation_ns: int
+    test_ns: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """Start rows of the windows of each part, each (windows,) int64, ascending."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def auto_max_gap(timestamp: np.ndarray, offsets: np.ndarray) -> int:
+    """Longest pause, ns, that a window may hold: max(300 s, 10 x the 90th percentile of positive steps).
+
+    Args:
+        timestamp: (rows,) int64, bar labels in ns UTC, sorted within each symbol.
+        offsets: (symbols + 1,) int64, first row of each symbol.
+    """
+    steps = np.diff(timestamp)
+    steps = np.delete(steps, np.asarray(offsets[1:-1]) - 1)
+    steps = steps[steps > 0]
+    if len(steps) == 0:
+        return AUTO_GAP_FLOOR_NS
+    usual = float(np.quantile(steps, AUTO_GAP_QUANTILE))
+    return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * usual))
+
+
+def segments(timestamp: np.ndarray, offsets: np.ndarray, finite: np.ndarray, max_gap_ns: int) -> np.ndarray:
+    """Number of the unbroken run that each row belongs to, (rows,) int64; -1 where the row is not finite.
+
+    A run ends with its symbol, before a step longer than `max_gap_ns`, and at a row that is not finite.
+
+    Args:
+        timestamp: (rows,) int64, bar labels in ns UTC, sorted within each symbol.
+        offsets: (symbols + 1,) int64, first row of each symbol.
+        finite: (rows,) bool, every input of the row is a finite number.
+    """
+    breaks = np.zeros(len(timestamp), dtype=bool)
+    breaks[np.asarray(offsets[:-1])[np.diff(offsets) > 0]] = True
+    breaks[1:] |= np.diff(timestamp) > max_gap_ns
+    breaks[1:] |= ~finite[:-1]
+    run = np.cumsum(breaks) - 1
+    run[~finite] = -1
+    return run.astype(np.int64, copy=False)
+
+
+def window_starts(segment: np.ndarray, lookback: int, horizon: int) -> np.ndarray:
+    """First rows of all windows that lie, label row included, inside one segment; (windows,) int64 ascending.
+
+    Args:
+        segment: (rows,) int64, as `segments` returns it.
+        horizon: 0 for inference, where no label is needed.
+    """
+    span = lookback + horizon
+    if len(segment) < span:
+        return np.empty(0, dtype=np.int64)
+    first, last = segment[: len(segment) - span + 1], segment[span - 1 :]
+    return np.flatnonzero((first == last) & (first >= 0))
+
+
+def temporal_boundaries(starts: np.ndarray, time: np.ndarray, *, span: int, validation: Cut, test: Cut) -> Boundaries:
+    """The two instants that cut the windows of all symbols into train, validation and test.
+
+    Args:
+        starts: (windows,) int64, first rows.
+        time: (rows,) int64, ns UTC, when each row is known.
+        span: rows of a window with its label, LOOKBACK + HORIZON.
+        validation: share of all windows that lie wholly inside that part, or the ISO date it begins at.
+        test: likewise.
+
+    Raises:
+        DataError: too few windows for the share, or two instants that are not in order.
+    """
+    begins, ends = time[starts], time[starts + span - 1]
+    everything = np.ones(len(starts), dtype=bool)
+    test_ns = _boundary(test, begins, everything)
+    validation_ns = _boundary(validation, begins, ends < test_ns)
+    if validation_ns >= test_ns:
+        raise DataError(
+            f"split: validation begins at {iso(validation_ns)}, not before test at {iso(test_ns)}: "
+            f"expected train, validation, test in this order; change split.validation ({validation}) "
+            f"or split.test ({test})"
+        )
+    return Boundaries(validation_ns, test_ns)
+
+
+def split_windows(
+    starts: np.ndarray,
+    time: np.ndarray,
+    offsets: np.ndarray,
+    boundaries: Boundaries,
+    *,
+    span: int,
+    embargo: int = 0,
+) -> Split:
+    """Windows of each part; a window that touches rows of two parts belongs to none.
+
+    Decision rows of neighbouring parts of a symbol are at least `span + embargo` rows apart.
+
+    Args:
+        starts: (windows,) int64, first rows.
+        time: (rows,) int64, ns UTC, when each row is known, sorted within each symbol.
+        offsets: (symbols + 1,) int64, first row of each symbol.
+        span: rows of a window with its label, LOOKBACK + HORIZON.
+    """
+    symbol = np.searchsorted(offsets, starts, side="right") - 1
+    validation_row = _first_rows(time, offsets, boundaries.validation_ns)[symbol]
+    test_row = _first_rows(time, offsets, boundaries.test_ns)[symbol]
+    end = starts + span
+    return Split(
+        train=starts[end <= validation_row],
+        validation=starts[(starts >= validation_row + embargo) & (end <= test_row)],
+        test=starts[starts >= test_row + embargo],
+    )
+
+
+def covered_rows(starts: np.ndarray, lookback: int, rows: int) -> np.ndarray:
+    """True for each row that at least one of the windows holds as input, (rows,) bool."""
+    change = np.zeros(rows + 1, dtype=np.int64)
+    change[starts] += 1
+    change[starts + lookback] -= 1
+    return np.asarray(np.cumsum(change[:-1]) > 0)
+
+
+def require_windows(split: Split, *, span: int, embargo: int = 0) -> None:
+    """Raises DataError naming the empty part of a split and the knobs that fill it."""
+    sizes = {"training": split.train, "validation": split.validation, "test": split.test}
+    for name, starts in sizes.items():
+        if len(starts) == 0:
+            counts = ", ".join(f"{part} {len(found)}" for part, found in sizes.items())
+            raise DataError(
+                f"split: no {name} window ({counts}): each part needs {span + embargo} unbroken rows or more "
+                f"(lookback + horizon + embargo): use more data, a shorter windows.lookback or another split"
+            )
+
+
+def longest_runs(segment: np.ndarray, offsets: np.ndarray) -> list[int]:
+    """Longest unbroken run of usable rows of each symbol."""
+    runs = []
+    for begin, end in pairwise(offsets):
+        found = segment[begin:end]
+        found = found[found >= 0]
+        runs.append(int(np.unique(found, return_counts=True)[1].max()) if len(found) else 0)
+    return runs
+
+
+def instant_ns(text: str | date) -> int:
+    """Nanoseconds UTC of an ISO date or datetime; without an offset it is UTC. Raises DataError."""
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise DataError(
+            f"split: {text!r} is neither a share between 0 and 1 nor an ISO date such as 2024-06-30"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 1_000_000_000
+
+
+def iso(time_ns: int) -> str:
+    """Readable UTC time of an instant in ns, to the second."""
+    return datetime.fromtimestamp(int(time_ns) // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _boundary(cut: Cut, begins: np.ndarray, eligible: np.ndarray) -> int:
+    """An ISO date as it is; a share as the begin of that many last eligible windows."""
+    if not isinstance(cut, int | float):
+        return instant_ns(cut)
+    wanted = round(float(cut) * len(begins))
+    candidates = np.sort(begins[eligible])
+    if not 0 < wanted <= len(candidates):
+        raise DataError(
+            f"split: a share of {cut} is {wanted} windows, but {len(candidates)} of {len(begins)} are left "
+            f"for it: use more data, a shorter windows.lookback or another split"
+        )
+    return int(candidates[len(candidates) - wanted])
+
+
+def _first_rows(time: np.ndarray, offsets: np.ndarray, instant: int) -> np.ndarray:
+    """First row at or after the instant, for each symbol (its end where there is none)."""
+    firsts = [begin + np.searchsorted(time[begin:end], instant) for begin, end in pairwise(offsets)]
+    return np.array(firsts, dtype=np.int64)

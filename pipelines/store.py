@@ -1,0 +1,255 @@
+"""The feature store: Hive-partitioned Parquet whose manifest says which files it is made of, and their hashes.
+
+    manifest.json  feature_columns.json  config.yaml  quarantine/rejected-<hash>.parquet
+    symbol=<symbol>/date=<first day of the period>/part-<hash>.parquet
+    _state/symbol=<symbol>-<hash>.npz      the engine's state after the last closed row
+
+Data files carry a hash of their content in their name and are never changed: a new manifest is what makes new
+files part of the store, so a reader sees the old store or the new one and nothing between.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kernels.arrays import Floats, Integers
+from pipelines.bars import BarSpec
+from pipelines.errors import DataError
+from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, sha256_file, write_atomic
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+FEATURE_COLUMNS = "feature_columns.json"
+CONFIG = "config.yaml"
+
+Period = Literal["day", "month", "year"]
+STAMP = pa.timestamp("ns", tz="UTC")
+BASE_COLUMNS = ["timestamp", "last_timestamp", "open", "high", "low", "close", "volume"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of the store, as its manifest describes it; `path` is relative to the store."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+    @classmethod
+    def write(cls, root: Path, path: str, data: bytes) -> "Entry":
+        """Write `data` durably below `root`."""
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, data)
+        return cls(path, sha256_bytes(data), len(data))
+
+    def problem(self, root: Path) -> str | None:
+        """What is wrong with the file on disk, or None."""
+        path = root / self.path
+        if not path.is_file():
+            return f"{path}: missing"
+        if path.stat().st_size != self.bytes:
+            return f"{path}: expected {self.bytes} bytes, received {path.stat().st_size}"
+        received = sha256_file(path)
+        return None if received == self.sha256 else f"{path}: expected SHA-256 {self.sha256}, received {received}"
+
+
+def symbol_folder(symbol: str) -> str:
+    """The Hive folder of a symbol; characters that a path cannot hold are percent-encoded."""
+    return f"symbol={quote(symbol, safe='^')}"
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A table as Parquet. Byte-stream split and no dictionary: float columns barely repeat, and pyarrow's defaults
+    write about three times slower for larger files."""
+    floats = {field.name for field in table.schema if pa.types.is_floating(field.type)}
+    encodings = {
+        field.name: "BYTE_STREAM_SPLIT" if field.name in floats else "DELTA_BINARY_PACKED" for field in table.schema
+    }
+    buffer = io.BytesIO()
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        column_encoding=encodings,
+        write_statistics=["timestamp"],
+    )
+    return buffer.getvalue()
+
+
+def write_rows(root: Path, symbol: str, table: pa.Table, period: Period) -> list[dict[str, Any]]:
+    """Write one symbol's rows below `root`, one file a period; returns their manifest entries."""
+    stamps = table["timestamp"].cast(pa.int64()).to_numpy()
+    entries: list[dict[str, Any]] = []
+    for key, start, stop in _periods(stamps, period):
+        data = parquet_bytes(table.slice(start, stop - start))
+        path = f"{symbol_folder(symbol)}/date={key}/part-{sha256_bytes(data)[:12]}.parquet"
+        entry = Entry.write(root, path, data)
+        span = {"rows": stop - start, "first": int(stamps[start]), "last": int(stamps[stop - 1])}
+        entries.append({**vars(entry), "symbol": symbol, "date": key, **span})
+    return entries
+
+
+def _periods(stamps: Integers, period: Period) -> Iterator[tuple[str, int, int]]:
+    """(first day, first row, row after the last) of each period with rows."""
+    unit = {"day": "1d", "month": "1mo", "year": "1y"}[period]
+    first_days = pl.Series(stamps).cast(pl.Datetime("ns")).dt.truncate(unit).dt.date()
+    start = 0
+    for rows, day in first_days.rle().struct.unnest().iter_rows():
+        yield day.isoformat(), start, start + rows
+        start += rows
+
+
+def write_state(root: Path, symbol: str, state: dict[str, Floats]) -> dict[str, Any]:
+    """Save an engine state below `root`; returns its manifest entry."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **state)  # type: ignore[arg-type]
+    data = buffer.getvalue()
+    return vars(Entry.write(root, f"_state/{symbol_folder(symbol)}-{sha256_bytes(data)[:12]}.npz", data))
+
+
+def write_rejected(root: Path, rejected: pl.DataFrame) -> dict[str, Any]:
+    """Keep quarantined rows below `root`; returns the manifest entry."""
+    buffer = io.BytesIO()
+    rejected.write_parquet(buffer)
+    name = f"quarantine/rejected-{sha256_bytes(buffer.getvalue())[:12]}.parquet"
+    return vars(Entry.write(root, name, buffer.getvalue()))
+
+
+def write_manifest(root: Path, manifest: dict[str, Any]) -> None:
+    """Seal the store: the manifest carries the hash of the rest of itself, which is the snapshot's name."""
+    sealed = {**manifest, "snapshot": sha256_bytes(canonical_json(manifest))}
+    write_atomic(root / MANIFEST, pretty_json(sealed))
+
+
+class FeatureStore:
+    """A feature store on disk, read through its manifest.
+
+    Attributes:
+        path: the folder. manifest: its manifest. features: feature columns, in order. symbols: sorted.
+        bars: how its rows were made. snapshot: SHA-256 that names this exact content.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.features: list[str] = manifest["features"]
+        self.symbols: list[str] = sorted(manifest["symbols"])
+        self.bars = BarSpec(**manifest["bars"])
+        self.snapshot: str = manifest["snapshot"]
+
+    @classmethod
+    def open(cls, path: Path) -> "FeatureStore":
+        """Open a store and check its manifest (its files are checked by `verify`).
+
+        Raises:
+            DataError: no store there, an altered manifest, another schema version, or a feature list that differs.
+        """
+        if not (path / MANIFEST).is_file():
+            raise DataError(f"{path}: no {MANIFEST}; expected a feature store, make one with build-features")
+        manifest = read_json(path / MANIFEST)
+        body = {name: value for name, value in manifest.items() if name != "snapshot"}
+        if manifest.get("snapshot") != sha256_bytes(canonical_json(body)):
+            raise DataError(f"{path / MANIFEST}: its content does not match its own hash; it was altered, rebuild")
+        if manifest.get("schema") != SCHEMA_VERSION:
+            raise DataError(f"{path / MANIFEST}: schema {manifest.get('schema')}, expected {SCHEMA_VERSION}; rebuild")
+        listed = read_json(path / FEATURE_COLUMNS)
+        if listed != manifest["features"]:
+            raise DataError(f"{path / FEATURE_COLUMNS}: differs from the features in {MANIFEST}; rebuild the store")
+        return cls(path, manifest)
+
+    def read(
+        self,
+        symbol: str,
+        columns: list[str] | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        closed_only: bool = False,
+    ) -> pl.DataFrame:
+        """One symbol's rows in time order.
+
+        Args:
+            columns: default all: `timestamp last_timestamp open high low close volume` and the features.
+            start, end: keep rows with start <= timestamp < end.
+            closed_only: leave out a last bar that was still open when the archive ended.
+
+        Raises:
+            DataError: unknown symbol or column, or a file that is missing or unreadable.
+        """
+        if symbol not in self.symbols:
+            raise DataError(f"{self.path}: no symbol {symbol!r}; it holds {', '.join(self.symbols)}")
+        known = [*BASE_COLUMNS, *self.features]
+        missing = [column for column in columns or [] if column not in known]
+        if missing:
+            raise DataError(f"{self.path}: no column {', '.join(missing)}; it holds {', '.join(known)}")
+        wanted = columns or known
+        schema = {name: self._dtype(name) for name in dict.fromkeys(["timestamp", *wanted])}
+        paths = [self.path / file["path"] for file in self.manifest["files"] if file["symbol"] == symbol]
+        frame = pl.concat([pl.DataFrame(schema=schema), *(_read_part(path, list(schema)) for path in paths)])
+        if closed_only and self.manifest["symbols"][symbol]["open_bar"]:
+            frame = frame.head(-1)
+        if start is not None:
+            frame = frame.filter(pl.col("timestamp") >= start)
+        if end is not None:
+            frame = frame.filter(pl.col("timestamp") < end)
+        return frame.select(wanted)
+
+    def _dtype(self, column: str) -> pl.DataType:
+        if column in ("timestamp", "last_timestamp"):
+            return pl.Datetime("ns", "UTC")
+        return pl.Float32() if column in self.features else pl.Float64()
+
+    def rejected(self) -> pl.DataFrame:
+        """The quarantined rows: file, line, reason, raw."""
+        paths = [self.path / entry.path for entry in self.entries() if entry.path.startswith("quarantine/")]
+        return pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in paths])
+
+    def saved_state(self, symbol: str) -> dict[str, Floats]:
+        """The engine's state after the symbol's last closed row, for `FeatureStream.restore`."""
+        entry = Entry(**self.manifest["symbols"][symbol]["state"])
+        problem = entry.problem(self.path)
+        if problem:
+            raise DataError(f"{problem}; rebuild the store")
+        with np.load(self.path / entry.path) as archive:
+            return {name: archive[name] for name in archive.files}
+
+    def entries(self) -> list[Entry]:
+        """Every file that the manifest names."""
+        states = [symbol["state"] for symbol in self.manifest["symbols"].values()]
+        listed = [*self.manifest["files"], *states, *self.manifest["documents"]]
+        return [Entry(item["path"], item["sha256"], item["bytes"]) for item in listed]
+
+    def verify(self) -> list[str]:
+        """Rehash everything; each problem is one line, and none means the store is whole."""
+        entries = self.entries()
+        problems = [problem for entry in entries if (problem := entry.problem(self.path))]
+        known = {self.path / entry.path for entry in entries} | {self.path / MANIFEST}
+        strays = sorted(path for path in self.path.rglob("*") if path.is_file() and path not in known)
+        return problems + [f"{path}: not named in {MANIFEST}" for path in strays]
+
+    def span(self) -> tuple[date, date]:
+        """First and last day (UTC) with rows."""
+        stamps = [file[edge] for file in self.manifest["files"] for edge in ("first", "last")]
+        first, last = (datetime.fromtimestamp(stamp // 10**9, UTC).date() for stamp in (min(stamps), max(stamps)))
+        return first, last
+
+
+def _read_part(path: Path, columns: list[str]) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path, columns=columns, hive_partitioning=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing, though the manifest names it; rebuild the store") from None
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]}); run verify") from error

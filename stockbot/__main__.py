@@ -1,0 +1,5 @@
+"""`python -m stockbot` is `stockbot-hp`."""
+
+from stockbot.cli import main
+
+main()

@@ -1,0 +1,292 @@
+"""The sealed model: one immutable folder `models/<first 16 hex digits of its id>/`, checked whole at every load.
+
+The id is the SHA-256 of `manifest.json`, which lists the SHA-256 of every other file: whoever knows the id
+knows every byte. Nothing here imports TensorFlow, and nothing unpickles `scaler.pkl`.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.errors import DataError
+from pipelines.files import canonical_json, publish_folder, sha256_bytes, sha256_file
+from pipelines.scaling import Scaler
+from stockbot.config import Config, parse_config
+from stockbot.errors import ArtifactError
+from stockbot.inference import OnnxModel
+
+SCHEMA = 1
+SHORT_ID = 16
+MANIFEST = "manifest.json"
+READ_FILES = ("feature_columns.json", "scaler.json", "model.onnx", "golden.npz")
+GOLDEN_TOLERANCE = 1e-5  # in model units; engines differ by 5e-7 at most on the layers used
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model with all that inference needs.
+
+    Attributes:
+        path: its folder.
+        id: 64 hex digits, the SHA-256 of its manifest.
+        manifest: what training recorded.
+        config: the resolved configuration it was trained with.
+        scaler: fitted on its training rows.
+        model: the network.
+    """
+
+    path: Path
+    id: str
+    manifest: Mapping[str, Any]
+    config: Config
+    scaler: Scaler
+    model: OnnxModel
+
+    @classmethod
+    def load(cls, path: Path) -> "Bundle":
+        """Read a bundle and prove it whole: id, size and hash of each file, features, shapes, golden outputs.
+
+        Raises:
+            ArtifactError: anything missing, altered, of another schema, or that does not fit together.
+        """
+        content = _read(path / MANIFEST)
+        model_id = sha256_bytes(content)
+        if path.name != model_id[:SHORT_ID]:
+            raise ArtifactError(
+                f"{path / MANIFEST}: altered or moved: expected a SHA-256 that begins with the folder's name "
+                f"{path.name}, received {model_id[:SHORT_ID]}; restore the folder or train again"
+            )
+        manifest = _parse_manifest(path, content)
+        files = _checked_files(path, manifest["files"])
+        bundle = cls(
+            path=path,
+            id=model_id,
+            manifest=manifest,
+            config=parse_config(manifest["config"], str(path / MANIFEST)),
+            scaler=_scaler(path, files),
+            model=OnnxModel(files["model.onnx"]),
+        )
+        _check_fit(bundle, json.loads(files["feature_columns.json"]))
+        _check_golden(bundle, files["golden.npz"])
+        return bundle
+
+    @property
+    def short_id(self) -> str:
+        """First 16 hex digits of the id: the folder's name."""
+        return self.id[:SHORT_ID]
+
+    @property
+    def features(self) -> list[str]:
+        """Ordered feature columns."""
+        return list(self.manifest["features"])
+
+    @property
+    def lookback(self) -> int:
+        """Rows of a window."""
+        return int(self.manifest["lookback"])
+
+    @property
+    def horizon(self) -> int:
+        """Rows ahead that the prediction speaks of."""
+        return int(self.manifest["horizon"])
+
+    @property
+    def objective(self) -> str:
+        """`regression` (predicts the log return over the horizon) or `direction` (predicts P(up))."""
+        return str(self.manifest["objective"])
+
+    @property
+    def target_scale(self) -> float:
+        """Log return that one unit of the network's output stands for; 1.0 for direction."""
+        return float(self.manifest["target_scale"])
+
+    @property
+    def max_gap_ns(self) -> int:
+        """Longest pause between bar labels that a window may hold, ns."""
+        return int(self.manifest["max_gap_ns"])
+
+    @property
+    def session(self) -> Any:
+        """The ONNX Runtime session, one thread."""
+        return self.model.session
+
+    def predict(self, windows: np.ndarray) -> np.ndarray:
+        """Predicted log return over the horizon, or P(up), (batch,) float64.
+
+        Args:
+            windows: (batch, lookback, features) float32, already scaled with `scaler`.
+        """
+        return self.model.outputs(windows).astype(np.float64) * self.target_scale
+
+    def predict_at(self, matrix: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Predictions of many windows of one matrix, (windows,) float64.
+
+        Args:
+            matrix: (rows, features) float32, already scaled, C-contiguous.
+            starts: (windows,) int64, first row of each window.
+        """
+        return self.model.outputs_at(matrix, starts) * self.target_scale
+
+
+def seal(staging: Path, models: Path, manifest: Mapping[str, Any]) -> tuple[str, Path]:
+    """Add the manifest to a staging folder that holds all other files, and publish it under its id.
+
+    Args:
+        staging: folder on the file system of `models`; it is renamed, not copied.
+        models: folder of all bundles.
+        manifest: everything but `schema` and `files`.
+
+    Returns:
+        The id, 64 hex digits, and the published folder.
+    """
+    files = {
+        file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in sorted(staging.iterdir())
+    }
+    content = canonical_json({**manifest, "schema": SCHEMA, "files": files})
+    (staging / MANIFEST).write_bytes(content)
+    model_id = sha256_bytes(content)
+    models.mkdir(parents=True, exist_ok=True)
+    publish_folder(staging, models / model_id[:SHORT_ID])
+    return model_id, models / model_id[:SHORT_ID]
+
+
+def resolve(artifacts: Path, model: str | None = None) -> Bundle:
+    """The bundle of that id, of a unique beginning of one, the `latest` sealed, or (None) the current one.
+
+    Raises:
+        ArtifactError: no such bundle, more than one, or one that fails its checks.
+    """
+    if model is None:
+        model = current(artifacts)
+        if model is None:
+            raise ArtifactError(
+                f"{artifacts / 'current.json'}: no current model; run `stockbot-hp promote latest` or give a model"
+            )
+    if model == "latest":
+        listed = list_models(artifacts)
+        if not listed:
+            raise ArtifactError(f"{artifacts / 'models'}: no model is sealed yet; run `stockbot-hp train`")
+        model = str(listed[-1]["id"])
+    bundle = Bundle.load(_one_folder(artifacts / "models", model))
+    if not bundle.id.startswith(model):
+        raise ArtifactError(f"{bundle.path}: expected id {model}, received {bundle.id}")
+    return bundle
+
+
+def list_models(artifacts: Path) -> list[dict[str, Any]]:
+    """Manifest of every sealed bundle with its `id`, oldest first; files are not hashed here."""
+    found = []
+    for path in sorted((artifacts / "models").glob(f"*/{MANIFEST}")):
+        if not path.parent.name.startswith("."):
+            content = _read(path)
+            found.append({"id": sha256_bytes(content), **_parse_manifest(path.parent, content)})
+    return sorted(found, key=lambda manifest: (manifest["created_at"], manifest["id"]))
+
+
+def current(artifacts: Path) -> str | None:
+    """Id of the promoted model; None when nothing was promoted yet."""
+    pointer = read_pointer(artifacts)
+    return None if pointer is None else str(pointer["model"])
+
+
+def read_pointer(artifacts: Path) -> dict[str, Any] | None:
+    """Content of `current.json`: model, previous, reason, metrics, promoted_at.
+
+    Raises:
+        ArtifactError: the file is not what `promote` writes.
+    """
+    path = artifacts / "current.json"
+    if not path.exists():
+        return None
+    try:
+        pointer = json.loads(_read(path))
+    except ValueError as error:
+        raise ArtifactError(f"{path}: not valid JSON ({error}); promote a model again") from None
+    if not isinstance(pointer, dict) or not isinstance(pointer.get("model"), str):
+        raise ArtifactError(f"{path}: expected an object with `model`; promote a model again")
+    return pointer
+
+
+def _one_folder(models: Path, prefix: str) -> Path:
+    found = [path.parent for path in models.glob(f"*/{MANIFEST}") if path.parent.name.startswith(prefix[:SHORT_ID])]
+    if len(found) == 1:
+        return found[0]
+    what = "no model" if not found else f"{len(found)} models ({', '.join(sorted(path.name for path in found))})"
+    raise ArtifactError(f"{models}: {what} with an id that begins with {prefix}; `stockbot-hp models` lists them")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error.strerror}; restore it or train again") from None
+
+
+def _parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(content)
+    except ValueError as error:
+        raise ArtifactError(f"{path / MANIFEST}: not valid JSON ({error}); train again") from None
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != SCHEMA:
+        raise ArtifactError(f"{path / MANIFEST}: schema {schema!r}, expected {SCHEMA}; train again with this version")
+    return dict(manifest)
+
+
+def _checked_files(path: Path, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
+    """Bytes of the files that inference reads; the hash is taken of the same bytes that are then parsed."""
+    for name in READ_FILES:
+        if name not in entries:
+            raise ArtifactError(f"{path / MANIFEST}: lists no {name}; train again")
+    kept = {}
+    for name, entry in entries.items():
+        if Path(name).name != name or (path / name).is_symlink():
+            raise ArtifactError(f"{path / name}: expected a plain file of the bundle; train again")
+        content = _read(path / name)
+        received = sha256_bytes(content)
+        if len(content) != entry["bytes"] or received != entry["sha256"]:
+            raise ArtifactError(
+                f"{path / name}: altered: expected SHA-256 {entry['sha256']} ({entry['bytes']} bytes), "
+                f"received {received} ({len(content)} bytes); restore the file or train again"
+            )
+        if name in READ_FILES:
+            kept[name] = content
+    return kept
+
+
+def _scaler(path: Path, files: Mapping[str, bytes]) -> Scaler:
+    try:
+        return Scaler.from_json(json.loads(files["scaler.json"]))
+    except DataError as error:
+        raise ArtifactError(f"{path}: {error}; train again") from None
+
+
+def _check_fit(bundle: Bundle, columns: list[str]) -> None:
+    if not list(bundle.scaler.feature_columns) == columns == bundle.features:
+        raise ArtifactError(
+            f"{bundle.path}: the scaler's columns ({', '.join(bundle.scaler.feature_columns)}), "
+            f"feature_columns.json ({', '.join(columns)}) and the manifest ({', '.join(bundle.features)}) "
+            f"differ; train again"
+        )
+    expected = (bundle.lookback, len(columns))
+    if bundle.model.window_shape != expected:
+        raise ArtifactError(
+            f"{bundle.path / 'model.onnx'}: takes windows of (rows, features) {bundle.model.window_shape}, "
+            f"the manifest says {expected}; train again"
+        )
+
+
+def _check_golden(bundle: Bundle, content: bytes) -> None:
+    with np.load(io.BytesIO(content), allow_pickle=False) as golden:
+        windows, expected = golden["windows"], golden["outputs"]
+    difference = float(np.max(np.abs(bundle.model.outputs(windows) - expected)))
+    if not difference <= GOLDEN_TOLERANCE:
+        raise ArtifactError(
+            f"{bundle.path / 'golden.npz'}: the model's outputs differ by {difference:.1e} from those recorded "
+            f"at training, expected {GOLDEN_TOLERANCE:.0e} at most; check the onnxruntime version or train again"
+        )

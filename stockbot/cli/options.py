@@ -1,0 +1,122 @@
+"""Options that several commands share, and the two ways a command speaks: progress on stderr, results on stdout."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stockbot.config import Config, load_config
+from stockbot.errors import UsageError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+config_option: Decorator = click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), help="Settings; default: ./config.yaml if present."
+)
+artifacts_option: Decorator = click.option(
+    "--artifacts", type=click.Path(path_type=Path), help="Folder of models, runs and the current pointer."
+)
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+model_option: Decorator = click.option(
+    "--model", "model_id", help="Bundle id, a unique beginning of one, or `latest`; default: the current model."
+)
+
+_SOURCE_FLAGS: list[Decorator] = [
+    click.option("--kind", type=click.Choice(["trades", "quotes", "candles"]), help="What a row is."),
+    click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN",
+                 help="Map a column, by name or 0-based position: --column price=last."),
+    click.option("--timezone", help="Zone of naive times: an IANA name or an offset such as -05:00."),
+    click.option("--date-order", type=click.Choice(["ymd", "dmy", "mdy"]), help="Order of day and month."),
+    click.option("--time-unit", type=click.Choice(["s", "ms", "us", "ns", "ms_of_day"]), help="Unit of numeric times."),
+    click.option("--symbol", help="Symbol of sources that do not name one."),
+    click.option("--table", help="Table of a SQLite file."),
+    click.option("--timeframe", help="Which timeframe of a table that holds several."),
+    click.option("--delimiter", help="Field delimiter of a text file."),
+    click.option("--no-header", is_flag=True, help="The first line of a text file is data."),
+    click.option("--crossed-quotes", type=click.Choice(["quarantine", "keep"]), help="What to do when bid > ask."),
+]  # fmt: skip
+
+
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags that override `source:`; the command receives them as one dict `source`."""
+
+    def collect(*args: Any, **kwargs: Any) -> Any:
+        names = ("kind", "timezone", "date_order", "time_unit", "symbol", "table", "timeframe", "delimiter")
+        source = {name: kwargs.pop(name) for name in (*names, "crossed_quotes")}
+        source["columns"] = _parse_columns(kwargs.pop("columns"))
+        source["header"] = False if kwargs.pop("no_header") else None
+        return command(*args, source=source, **kwargs)
+
+    collect.__doc__ = command.__doc__
+    collect.__name__ = command.__name__
+    collect.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    decorated: Callable[..., Any] = collect
+    for flag in reversed(_SOURCE_FLAGS):
+        decorated = flag(decorated)
+    return decorated
+
+
+def _parse_columns(pairs: tuple[str, ...]) -> dict[str, str | int] | None:
+    columns: dict[str, str | int] = {}
+    for pair in pairs:
+        name, equals, column = pair.partition("=")
+        if not equals or not name or not column:
+            raise UsageError(f"--column: expected NAME=COLUMN such as price=last, received {pair!r}")
+        columns[name] = int(column) if column.isdigit() else column
+    return columns or None
+
+
+def resolve_config(config_path: Path | None, source: dict[str, Any] | None = None, **overrides: Any) -> Config:
+    """The configuration a command works with: file, then source flags, then `section__key=value` overrides."""
+    if config_path is None and Path("config.yaml").is_file():
+        config_path = Path("config.yaml")
+    dotted = {f"source.{name}": value for name, value in (source or {}).items()}
+    dotted |= {name.replace("__", "."): value for name, value in overrides.items()}
+    return load_config(config_path, dotted)
+
+
+def emit(result: dict[str, Any], as_json: bool) -> None:
+    """Print a result: `name  value` lines for people, or one JSON object on the last line."""
+    if as_json:
+        click.echo(json.dumps(result, default=str, sort_keys=True))
+        return
+    width = max((len(name) for name in result), default=0)
+    for name, value in result.items():
+        click.echo(f"{name.replace('_', ' '):<{width}}  {_readable(value)}")
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_readable(part)}" for name, part in value.items()) or "none"
+    return str(value)
+
+
+@contextmanager
+def progress(description: str, unit: str = "rows") -> Iterator[Callable[[int, int], None]]:
+    """A bar with rate and time left on stderr, silent when that is no terminal; call it with (done, total)."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
+               TextColumn("{task.fields[rate]}"), TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=None, rate="")
+
+        def advance(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield advance

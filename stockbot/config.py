@@ -1,0 +1,238 @@
+"""`config.yaml`: every knob, its type, its default and its limits. Unknown keys are refused."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stockbot.errors import ConfigError
+
+_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
+
+
+def duration_ns(text: str) -> int:
+    """Nanoseconds in a duration such as `500ms`, `1s`, `5m`, `1h` or `1d`.
+
+    Raises:
+        ValueError: not a whole number followed by ns, us, ms, s, m, h or d.
+    """
+    match = re.fullmatch(r"(\d+)(ns|us|ms|s|m|h|d)", text)
+    if not match or int(match[1]) == 0:
+        raise ValueError(f"expected a duration such as 500ms, 1s, 5m, 1h or 1d, received {text!r}")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _check_duration(text: str) -> str:
+    duration_ns(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SourceConfig(_Section):
+    """Hints for reading the archive; whatever is left out is detected."""
+
+    kind: Literal["trades", "quotes", "candles"] | None = None
+    columns: dict[str, str | int] = {}
+    timezone: str | None = None
+    date_order: Literal["ymd", "dmy", "mdy"] | None = None
+    time_unit: Literal["s", "ms", "us", "ns", "ms_of_day"] | None = None
+    symbol: str | None = None
+    table: str | None = None
+    timeframe: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
+    crossed_quotes: Literal["quarantine", "keep"] = "quarantine"
+
+
+class BarsConfig(_Section):
+    """How ticks become bars; candles are bars already and pass through."""
+
+    kind: Literal["none", "time", "tick", "volume", "dollar"] = "time"
+    size: str | float = "1m"
+
+    @model_validator(mode="after")
+    def _size_fits_kind(self) -> Self:
+        if self.kind == "time":
+            duration_ns(str(self.size))
+        elif self.kind != "none" and (isinstance(self.size, str) or self.size <= 0):
+            raise ValueError(f"`size` of {self.kind} bars: expected a number above 0, received {self.size!r}")
+        elif self.kind == "tick" and self.size != int(float(self.size)):
+            raise ValueError(f"`size` of tick bars: expected a whole number of ticks, received {self.size!r}")
+        return self
+
+
+class LabelsConfig(_Section):
+    """What the model learns to say about the HORIZON rows ahead."""
+
+    objective: Literal["regression", "direction"] = "regression"
+    horizon: int = Field(5, ge=1)
+    dead_zone: float = Field(0.0, ge=0.0)
+
+
+class WindowsConfig(_Section):
+    """What the model sees: LOOKBACK rows, never across a gap."""
+
+    lookback: int = Field(60, ge=1)
+    max_gap: Literal["auto"] | Duration = "auto"
+
+
+class SplitConfig(_Section):
+    """Where time is cut: shares of the decision times, or the date at which a part begins."""
+
+    validation: Fraction | date = 0.15
+    test: Fraction | date = 0.15
+    embargo: int = Field(0, ge=0)
+
+
+class ModelConfig(_Section):
+    """Which network, and its size."""
+
+    factory: str = "lstm"
+    lstm_units: list[Annotated[int, Field(ge=1)]] = Field([64], min_length=1)
+    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    batch_norm: bool = False
+    loss: str = "auto"
+    metrics: Literal["auto"] | list[str] = "auto"
+
+
+class TrainingConfig(_Section):
+    """How long and how fast it learns."""
+
+    batch_size: int = Field(256, ge=1)
+    epochs: int = Field(20, ge=1)
+    learning_rate: float = Field(1e-3, gt=0.0)
+    patience: int = Field(4, ge=1)
+    seed: int = Field(42, ge=0, lt=2**31)
+
+
+class CostsConfig(_Section):
+    """What one side of a trade costs, in basis points of its notional."""
+
+    fee_bps: float = Field(1.0, ge=0.0)
+    slippage_bps: float = Field(0.5, ge=0.0)
+
+
+class LiveConfig(_Section):
+    """When the runner speaks. It is a dry run unless `enabled` is true and `--live` is given."""
+
+    enabled: bool = False
+    threshold_bps: Literal["costs"] | Annotated[float, Field(ge=0.0)] = "costs"
+    min_probability: float = Field(0.55, ge=0.5, lt=1.0)
+
+
+class PromotionConfig(_Section):
+    """What a candidate must show to replace the current model."""
+
+    min_windows: int = Field(200, ge=1)
+    min_improvement: float = Field(0.0, ge=0.0, lt=1.0)
+
+
+class PathsConfig(_Section):
+    """Where things live, relative to the working folder."""
+
+    store: str = "data/features"
+    artifacts: str = "artifacts"
+
+
+DEFAULT_FEATURES = [
+    "logret_1", "logret_5", "logret_20", "kmid", "klen", "ma_dev_20", "zscore_20", "ema_dev_12",
+    "rsi_wilder_14", "macd_hist_12_26_9", "atr_wilder_14", "bb_pos_20", "rsv_20", "rvol_20",
+    "vwap_dev_20", "vol_z_20", "ofi_20", "tod_sin", "tod_cos",
+]  # fmt: skip
+
+
+class Config(_Section):
+    """The whole of `config.yaml`."""
+
+    source: SourceConfig = SourceConfig()
+    bars: BarsConfig = BarsConfig()
+    features: list[str] = Field(DEFAULT_FEATURES, min_length=1)
+    labels: LabelsConfig = LabelsConfig()
+    windows: WindowsConfig = WindowsConfig()
+    split: SplitConfig = SplitConfig()
+    scaler: Literal["standard", "robust"] = "standard"
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    costs: CostsConfig = CostsConfig()
+    live: LiveConfig = LiveConfig()
+    promotion: PromotionConfig = PromotionConfig()
+    paths: PathsConfig = PathsConfig()
+
+    def to_yaml(self) -> str:
+        """The resolved configuration, every knob written out; reading it back gives an equal Config."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=False)
+
+
+def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """The configuration in `path` (all defaults when None) with dotted `overrides` on top; None values are skipped.
+
+    Raises:
+        ConfigError: unreadable file, bad YAML (names the line), unknown key (names the nearest), bad value.
+    """
+    values = _read_yaml(path) if path else {}
+    for dotted, value in (overrides or {}).items():
+        if value is not None:
+            _set(values, dotted.split("."), value)
+    return parse_config(values, str(path) if path else "config")
+
+
+def parse_config(values: Mapping[str, Any], origin: str) -> Config:
+    """A Config from plain values; `origin` names them in errors."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {_first_problem(error)}") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "somewhere"
+        raise ConfigError(f"{path}: not valid YAML at {where}: {getattr(error, 'problem', error)}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections such as `windows:`, received a {type(values).__name__}")
+    return values
+
+
+def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        section = values.setdefault(key, {})
+        if not isinstance(section, dict):
+            return  # the file holds a scalar where a section belongs: validation reports it
+        values = section
+    values[keys[-1]] = value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    location = [str(part) for part in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        name = ".".join(part for part in location if re.fullmatch(r"[a-z_0-9]+", part))  # drops pydantic's union tags
+        message = problem["msg"].removeprefix("Value error, ")
+        return f"`{name}`: {message}" + ("" if "received" in message else f"; received {problem['input']!r}")
+    name = ".".join(location)
+    section: Any = Config
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation
+    known = list(section.model_fields)
+    near = difflib.get_close_matches(location[-1], known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+    return f"`{name}` is not a setting; {hint}"

@@ -1,0 +1,25 @@
+"""The exception family of the application; each class carries the exit code of the command line."""
+
+
+class StockbotError(Exception):
+    """The work failed: one line that says what, where, expected, received, and how to mend it."""
+
+    exit_code = 1
+
+
+class UsageError(StockbotError):
+    """The command was called wrongly."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """`config.yaml` or an override of it is not valid."""
+
+
+class ArtifactError(StockbotError):
+    """A run, bundle or pointer under `artifacts/` is missing, altered or does not fit."""
+
+
+class PromotionRefused(StockbotError):
+    """The candidate did not earn the place of the current model."""

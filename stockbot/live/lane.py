@@ -1,0 +1,121 @@
+"""One symbol on its way from feed rows to whole windows: engine, scaler, window."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pipelines.bars import Bars, BarSpec
+from pipelines.features import FeaturePlan, FeatureStream
+from pipelines.schema import TIMESTAMP
+from pipelines.store import FeatureStore
+from stockbot.bundle import Bundle
+from stockbot.live.feeds import CANDLE_COLUMNS, Chunk, Kind
+from stockbot.live.window import Window
+
+_OPEN_TICKS = 3  # slot of the bar builder's state (kernels/bars.py): ticks in the open bar
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Bars that a push closed.
+
+    Attributes:
+        bars: the bars. features: (bars, features) float32, as the store keeps them. scaled: as the model sees them.
+        closed_by: (bars,) int, which of the pushed rows closed each bar, so that symbols can be put in order.
+        known_at: (bars,) int64, ns UTC, when each bar was complete.
+        late: pushed rows that were left out, because the warm start had seen them.
+    """
+
+    bars: Bars
+    features: NDArray[np.float32]
+    scaled: NDArray[np.float32]
+    closed_by: NDArray[np.integer[Any]]
+    known_at: NDArray[np.int64]
+    late: int
+
+
+class Lane:
+    """The state of one symbol; identical rows give identical bits however they are cut into pushes.
+
+    Attributes:
+        symbol: its name. window: its last rows, scaled.
+    """
+
+    def __init__(self, symbol: str, bundle: Bundle, spec: BarSpec, plan: FeaturePlan) -> None:
+        self.symbol = symbol
+        self._spec = spec
+        self._scaler = bundle.scaler
+        self._stream = FeatureStream(spec, plan)
+        self._not_before = np.iinfo(np.int64).min
+        self._last_end, self._ordinal = -1, 0
+        self.window = Window(bundle.lookback, len(bundle.features), max_gap_ns=bundle.max_gap_ns, warmup=plan.warmup)
+
+    def warm(self, store: FeatureStore) -> None:
+        """Go on from where the store's archive ended: engine state, and the rows that fill the window."""
+        self._stream.restore(store.saved_state(self.symbol))
+        entry = store.manifest["symbols"][self.symbol]
+        is_candles = store.manifest["source_kind"] == "candles"
+        self._not_before = entry["last_input"] + (1 if is_candles else 0)
+        rows = store.read(self.symbol, closed_only=True)
+        tail = rows.tail(self._lookback)
+        self.window = self._new_window(warmup=max(self._warmup - len(rows) + len(tail), 0))
+        labels, ends = (tail[name].to_physical().to_list() for name in ("timestamp", "last_timestamp"))
+        scaled = self._scaler.transform(tail.select(store.features).to_numpy())
+        for label, end, row in zip(labels, ends, scaled, strict=True):
+            self.window.push(label, row)
+            self.ordinal(end)
+
+    def push(self, chunk: Chunk) -> Rows:
+        """Take the next rows of this symbol, in time order."""
+        first = int(np.searchsorted(chunk.timestamp, self._not_before))
+        timestamp = chunk.timestamp[first:]
+        columns = {name: values[first:] for name, values in chunk.columns.items()}
+        if chunk.kind == "candles":
+            bars, features = self._stream.push_bars(_candles(timestamp, columns))
+        else:
+            bars, features = self._stream.push_ticks(timestamp, columns["price"], columns["volume"], columns["side"])
+        return Rows(
+            bars=bars,
+            features=features,
+            scaled=self._scaler.transform(features) if len(bars) else features,
+            closed_by=first + self._closed_by(chunk.kind, bars, timestamp) if len(bars) else bars.ticks,
+            known_at=known_at(bars, chunk.kind, self._spec),
+            late=first,
+        )
+
+    def ordinal(self, known_at_ns: int) -> int:
+        """How many bars before this one ended at the same instant; ask once for each bar, in order."""
+        self._ordinal = self._ordinal + 1 if known_at_ns == self._last_end else 0
+        self._last_end = known_at_ns
+        return self._ordinal
+
+    def _new_window(self, *, warmup: int) -> Window:
+        width = len(self._scaler.feature_columns)
+        return Window(self._lookback, width, max_gap_ns=self._max_gap_ns, warmup=warmup)
+
+    def _closed_by(self, kind: Kind, bars: Bars, timestamp: NDArray[np.int64]) -> NDArray[np.integer[Any]]:
+        if kind == "candles":
+            return np.arange(len(bars))
+        if self._spec.kind == "time":
+            return np.searchsorted(timestamp, bars.timestamp + int(self._spec.size))
+        open_ticks = int(self._stream.state["bars"][_OPEN_TICKS])
+        ticks_after = np.cumsum(bars.ticks[::-1])[::-1] - bars.ticks
+        return len(timestamp) - open_ticks - ticks_after - 1
+
+
+def known_at(bars: Bars, kind: Kind, spec: BarSpec) -> NDArray[np.int64]:
+    """When each bar is complete, (bars,) int64 ns UTC: the end of a time bar, else its last tick.
+
+    A candle's own stamp stands for candles: nothing says how long they are.
+    """
+    if kind == "ticks" and spec.kind == "time":
+        return bars.timestamp + int(spec.size)
+    return bars.last_timestamp
+
+
+def _candles(timestamp: NDArray[np.int64], columns: dict[str, NDArray[np.float64]]) -> Bars:
+    stamps = pl.Series("timestamp", timestamp).cast(TIMESTAMP)
+    return Bars.from_candles(pl.DataFrame([stamps, *(pl.Series(name, columns[name]) for name in CANDLE_COLUMNS)]))

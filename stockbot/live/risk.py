@@ -1,0 +1,72 @@
+"""What stops the runner: a `KILL` file in the artifacts folder, SIGINT, SIGTERM. In doubt it stops."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from stockbot.errors import StockbotError, UsageError
+
+KILL_FILE = "KILL"
+
+
+class HaltedError(StockbotError):
+    """The kill file is present, or the folder that would hold it cannot be read."""
+
+
+class KillSwitch:
+    """Asked before every emission; a stop signal ends the run cleanly, a kill file ends it as halted.
+
+    Attributes:
+        stop_signal: name of the stop signal that came, or None.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / KILL_FILE
+        self.stop_signal: str | None = None
+
+    def check(self) -> bool:
+        """Whether to go on; false after a stop signal.
+
+        Raises:
+            HaltedError: a kill file is there, whatever it holds, or the folder cannot be read.
+        """
+        try:
+            self._folder.stat()  # a folder that vanished must not read as "no kill file"
+            self._file.lstat()
+        except FileNotFoundError as error:
+            if Path(error.filename) != self._file:
+                raise HaltedError(f"halted: {self._folder} is gone, so the kill switch cannot be read") from error
+            return self.stop_signal is None
+        except OSError as error:
+            raise HaltedError(f"halted: {self._file} cannot be read: {error.strerror}") from error
+        raise HaltedError(f"halted by {self._file}; remove the file to run again")
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as a wish to end cleanly; a second one acts as it did before."""
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.stop_signal = signal.Signals(number).name
+            signal.signal(number, previous[signal.Signals(number)])
+
+        for number in previous:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def require_live_allowed(*, live: bool, enabled: bool) -> None:
+    """Refuse `--live` unless the configuration says so too.
+
+    Raises:
+        UsageError: `live` is asked for and `enabled` is false.
+    """
+    if live and not enabled:
+        raise UsageError("--live: `live.enabled` is false in the configuration; set it to true first")

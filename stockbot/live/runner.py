@@ -1,0 +1,172 @@
+"""The live loop: feed rows in, one logged line for each prediction out, the kill switch asked before each."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from pipelines.bars import BarSpec
+from pipelines.errors import DataError
+from pipelines.features import FeaturePlan
+from pipelines.store import FeatureStore
+from stockbot.bundle import Bundle
+from stockbot.errors import ArtifactError
+from stockbot.evaluate import Rule
+from stockbot.live.feeds import Chunk, Feed
+from stockbot.live.lane import Lane, Rows
+from stockbot.live.risk import KillSwitch
+from stockbot.live.signals import Action, Signal, SignalLog
+
+ACTIONS: dict[int, Action] = {1: "LONG", -1: "SHORT", 0: "FLAT"}
+_PROGRESS_ROWS = 20_000
+
+
+@dataclass
+class RunReport:
+    """What a run did.
+
+    Attributes:
+        rows: feed rows taken. late: rows left out because the warm start had seen them.
+        bars: rows that reached the model's window. signals: new log lines by action.
+        skipped: bars without a new line, by reason.
+        latency_us: of each prediction, from the row that closed the bar to the decision.
+        seconds: of the whole loop, log writes included.
+        stopped_by: name of the stop signal, or None when the feed ended.
+    """
+
+    rows: int = 0
+    late: int = 0
+    bars: int = 0
+    signals: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    latency_us: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped_by: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for printing."""
+        p50, p99 = np.percentile(self.latency_us, [50, 99]) if self.latency_us else (None, None)
+        return {
+            "rows": self.rows,
+            "late": self.late,
+            "bars": self.bars,
+            "signals": {action: self.signals[action] for action in ACTIONS.values()},
+            "skipped": dict(self.skipped),
+            "latency_p50_us": None if p50 is None else round(float(p50), 1),
+            "latency_p99_us": None if p99 is None else round(float(p99), 1),
+            "rows_per_second": round(self.rows / self.seconds) if self.seconds else None,
+            "stopped_by": self.stopped_by,
+        }
+
+
+class Runner:
+    """A model, the lanes of its symbols, and a log.
+
+    Raises:
+        ArtifactError: the warm start holds other features or bars than the model was trained on.
+    """
+
+    def __init__(
+        self, bundle: Bundle, rule: Rule, *, log: SignalLog, kill: KillSwitch, warm_start: FeatureStore | None = None
+    ) -> None:
+        self._bundle = bundle
+        self._rule = rule
+        self._log = log
+        self._kill = kill
+        self._store = warm_start
+        self._spec = BarSpec(**bundle.manifest["bars"])
+        self._plan = FeaturePlan(bundle.features)
+        self._lanes: dict[str, Lane] = {}
+        self._commit = str(bundle.manifest["commit"])
+        self.report = RunReport()
+        if warm_start is not None:
+            _require_fit(warm_start, bundle, self._spec)
+        self._compile()
+
+    def run(self, feed: Feed, *, progress: Callable[[int], None] | None = None) -> RunReport:
+        """Take the feed to its end, or to a stop signal; `progress` is called with the rows so far.
+
+        Raises:
+            HaltedError: the kill switch; what was logged stays logged.
+        """
+        begin = perf_counter_ns()
+        told = 0
+        try:
+            for chunk in feed:
+                if not self._kill.check() or not self._take(chunk):
+                    break
+                if progress is not None and self.report.rows - told >= _PROGRESS_ROWS:
+                    told = self.report.rows
+                    progress(told)
+        finally:
+            feed.close()
+            self.report.seconds = (perf_counter_ns() - begin) / 1e9
+            self.report.stopped_by = self._kill.stop_signal
+        return self.report
+
+    def _take(self, chunk: Chunk) -> bool:
+        """Push a chunk through its lanes and decide on the bars in the order their last rows came."""
+        closed: list[tuple[int, Lane, Rows, int, float]] = []
+        for code in np.unique(chunk.code):
+            lane = self._lane(chunk.symbols[code])
+            places = np.flatnonzero(chunk.code == code)
+            begin = perf_counter_ns()
+            rows = lane.push(_part(chunk, places))
+            self.report.late += rows.late
+            share = (perf_counter_ns() - begin) / 1e3 / max(len(rows.bars), 1)
+            closed += [
+                (int(places[place]), lane, rows, bar, share) for bar, place in enumerate(rows.closed_by.tolist())
+            ]
+        self.report.rows += len(chunk)
+        closed.sort(key=lambda item: item[0])
+        return all(self._decide(lane, rows, bar, share) for _, lane, rows, bar, share in closed)
+
+    def _decide(self, lane: Lane, rows: Rows, bar: int, update_us: float) -> bool:
+        """Predict at one bar and log it; false when the run is to end."""
+        self.report.bars += 1
+        begin = perf_counter_ns()
+        ordinal = lane.ordinal(int(rows.known_at[bar]))
+        reason = lane.window.push(int(rows.bars.timestamp[bar]), rows.scaled[bar])
+        if reason is not None:
+            self.report.skipped[reason] += 1
+            return True
+        prediction = float(self._bundle.predict(lane.window.rows)[0])
+        signal = self._signal(lane.symbol, rows, bar, prediction=prediction, ordinal=ordinal)
+        self.report.latency_us.append(update_us + (perf_counter_ns() - begin) / 1e3)
+        if not self._kill.check():
+            return False
+        if not np.isfinite(prediction):
+            self.report.skipped["prediction not finite"] += 1
+        elif self._log.append(signal):
+            self.report.signals[signal.action] += 1
+        else:
+            self.report.skipped["already logged"] += 1
+        return True
+
+    def _signal(self, symbol: str, rows: Rows, bar: int, *, prediction: float, ordinal: int) -> Signal:
+        return Signal(
+            symbol=symbol,
+            bar=int(rows.bars.timestamp[bar]),
+            known_at=int(rows.known_at[bar]),
+            action=ACTIONS[self._rule.position(prediction)],
+            prediction=prediction,
+            threshold=self._rule.threshold,
+            price=float(rows.bars.close[bar]),
+            horizon=self._bundle.horizon,
+            model=self._bundle.id,
+            commit=self._commit,
+            ordinal=ordinal,
+        )
+
+    def _lane(self, symbol: str) -> Lane:
+        lane = self._lanes.get(symbol)
+        if lane is None:
+            lane = Lane(symbol, self._bundle, self._spec, self._plan)
+            if self._store is not None and symbol in self._store.symbols:
+                lane.warm(self._store)
+            self._lanes[symbol] = lane
+        return lane

@@ -1,0 +1,114 @@
+"""Networks by name: `build_model(config, n_features)` gives a compiled Keras model (extra `train`)."""
+
+import os
+from collections.abc import Callable
+
+# Before the import below: TensorFlow announces its CPU build on stderr through C++, out of Python's reach.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+
+from stockbot.config import Config
+from stockbot.errors import ConfigError
+
+Factory = Callable[[Config, int], keras.Sequential]
+FACTORIES: dict[str, Factory] = {}
+
+
+def register_model(name: str) -> Callable[[Factory], Factory]:
+    """Make a factory selectable as `model.factory: NAME`; it returns an uncompiled Sequential model.
+
+    Input shape: (batch, lookback, features) float32, scaled.
+    Output shape: (batch, 1), built with `head`.
+    """
+
+    def register(factory: Factory) -> Factory:
+        FACTORIES[name] = factory
+        return factory
+
+    return register
+
+
+def build_model(config: Config, n_features: int) -> keras.Sequential:
+    """The compiled model that a configuration describes.
+
+    Input shape: (batch, lookback, n_features) float32, scaled.
+    Output shape: (batch, 1): the label in units of `target_scale` (regression) or P(up) (direction).
+
+    Raises:
+        ConfigError: unknown factory, loss or metric.
+    """
+    if config.model.factory not in FACTORIES:
+        raise ConfigError(f"model.factory: {config.model.factory!r} is not known; choose one of {', '.join(FACTORIES)}")
+    model = FACTORIES[config.model.factory](config, n_features)
+    loss, metrics = _objective(config)
+    # jit_compile stays off: XLA breaks MirroredStrategy, and takes away the bits that seeds promise.
+    model.compile(
+        optimizer=keras.optimizers.Adam(config.training.learning_rate),
+        loss=loss,
+        metrics=metrics,
+        jit_compile=False,
+    )
+    return model
+
+
+@register_model("lstm")
+def stacked_lstm(config: Config, n_features: int) -> keras.Sequential:
+    """LSTM layers of `lstm_units`, each followed by batch normalisation (if set) and dropout."""
+    return _recurrent(config, n_features, keras.layers.LSTM)
+
+
+@register_model("gru")
+def stacked_gru(config: Config, n_features: int) -> keras.Sequential:
+    """The same stack with GRU layers: three gates instead of four, a quarter fewer weights."""
+    return _recurrent(config, n_features, keras.layers.GRU)
+
+
+@register_model("linear")
+def linear(config: Config, n_features: int) -> keras.Sequential:
+    """One weight for each feature of each row: what a network has to beat."""
+    window = keras.Input((config.windows.lookback, n_features), name="windows")
+    return keras.Sequential([window, keras.layers.Flatten(name="flatten"), head(config)])
+
+
+def head(config: Config) -> keras.layers.Layer:
+    """The last layer: one number, squashed to a probability for the direction objective."""
+    activation = "sigmoid" if config.labels.objective == "direction" else None
+    return keras.layers.Dense(1, activation=activation, name="prediction")
+
+
+def _recurrent(config: Config, n_features: int, cell: type[keras.layers.RNN]) -> keras.Sequential:
+    # Activations, recurrent_dropout=0 and unroll=False are left as Keras has them: cuDNN takes no others.
+    units = config.model.lstm_units
+    layers: list[object] = [keras.Input((config.windows.lookback, n_features), name="windows")]
+    for number, width in enumerate(units, start=1):
+        layers.append(cell(width, return_sequences=number < len(units), name=f"recurrent_{number}"))
+        if config.model.batch_norm:
+            layers.append(keras.layers.BatchNormalization(name=f"batch_norm_{number}"))
+        if config.model.dropout > 0:
+            layers.append(keras.layers.Dropout(config.model.dropout, name=f"dropout_{number}"))
+    return keras.Sequential([*layers, head(config)])
+
+
+def _objective(config: Config) -> tuple[keras.losses.Loss, list[object]]:
+    direction = config.labels.objective == "direction"
+    loss = config.model.loss
+    if loss == "auto":
+        loss = "binary_crossentropy" if direction else "mean_squared_error"
+    metrics = config.model.metrics
+    if metrics == "auto":
+        metrics = ["binary_accuracy"] if direction else ["mean_absolute_error"]
+    return _known("model.loss", loss, keras.losses.get), [
+        _known("model.metrics", name, keras.metrics.get) for name in metrics
+    ]
+
+
+def _known(setting: str, name: str, get: Callable[[str], object]) -> str:
+    try:
+        get(name)
+    except ValueError:
+        raise ConfigError(
+            f"{setting}: {name!r} is not a Keras name such as mean_squared_error, huber, mean_absolute_error "
+            f"or binary_crossentropy"
+        ) from None
+    return name

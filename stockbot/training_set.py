@@ -1,0 +1,152 @@
+"""From a feature store and a configuration to scaled rows, targets and the windows of each part."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pipelines.bars import BarSpec
+from pipelines.dataset import WindowSet
+from pipelines.errors import DataError
+from pipelines.labels import label_rows
+from pipelines.panel import Panel, load_panel, panel_windows
+from pipelines.scaling import Scaler
+from pipelines.splits import (
+    Boundaries,
+    Split,
+    covered_rows,
+    iso,
+    require_windows,
+    split_windows,
+    temporal_boundaries,
+)
+from pipelines.store import FeatureStore
+from stockbot.config import BarsConfig, Config, duration_ns
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Everything that a training run feeds on.
+
+    Attributes:
+        config: resolved; its `bars` are those of the store.
+        labels: (rows,) float64, log return over the horizon or 1 up / 0 down; NaN where there is none.
+        target_scale: standard deviation of the training labels (regression), else 1.0.
+        max_gap_ns: longest pause inside a window.
+    """
+
+    config: Config
+    panel: Panel
+    labels: np.ndarray
+    split: Split
+    boundaries: Boundaries
+    scaler: Scaler
+    target_scale: float
+    max_gap_ns: int
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """(rows, features) float32, scaled."""
+        return self.scaler.transform(self.panel.matrix)
+
+    def labels_of(self, starts: np.ndarray) -> np.ndarray:
+        """Labels in natural units of the windows that begin there, (windows,) float64."""
+        return self.labels[starts + self.config.windows.lookback - 1]
+
+    def windows(self, starts: np.ndarray) -> WindowSet:
+        """The windows that begin there, with targets in units of `target_scale`."""
+        targets = (self.labels_of(starts) / self.target_scale).astype(np.float32)
+        return WindowSet(self.matrix, starts, targets, self.config.windows.lookback)
+
+    def describe(self) -> dict[str, Any]:
+        """Counts and times for the manifest and the log."""
+        return {
+            "rows": len(self.panel.matrix),
+            "symbols": list(self.panel.symbols),
+            "first": iso(self.panel.known.min()),
+            "last": iso(self.panel.known.max()),
+            "validation_start_ns": self.boundaries.validation_ns,
+            "test_start_ns": self.boundaries.test_ns,
+            "train_windows": len(self.split.train),
+            "validation_windows": len(self.split.validation),
+            "test_windows": len(self.split.test),
+        }
+
+
+def make_training_set(config: Config, store: FeatureStore) -> TrainingSet:
+    """Read, label, split by time and scale; nothing from validation or test rows reaches the scaler.
+
+    Raises:
+        DataError: missing features, too few rows, an empty part, or training labels of one class.
+    """
+    config = with_store_bars(config, store)
+    panel = load_panel(store, config.features)
+    lookback, horizon = config.windows.lookback, config.labels.horizon
+    starts, gap = panel_windows(panel, lookback=lookback, horizon=horizon, max_gap_ns=max_gap(config))
+    objective = config.labels.objective
+    labels = label_rows(panel.close, objective, horizon=horizon, dead_zone=config.labels.dead_zone)
+    starts = starts[np.isfinite(labels[starts + lookback - 1])]
+    if len(starts) == 0:
+        raise DataError(
+            f"labels: every move lies within labels.dead_zone ({config.labels.dead_zone}): no window is left; "
+            f"lower it or lengthen labels.horizon ({horizon})"
+        )
+    split, boundaries = _split(config, panel, starts)
+    train_labels = labels[split.train + lookback - 1]
+    scaler = _fit_scaler(config, panel, split.train)
+    return TrainingSet(config, panel, labels, split, boundaries, scaler, _target_scale(objective, train_labels), gap)
+
+
+def max_gap(config: Config) -> int | None:
+    """Configured longest pause in ns, None for the automatic rule."""
+    return None if config.windows.max_gap == "auto" else duration_ns(config.windows.max_gap)
+
+
+def with_store_bars(config: Config, store: FeatureStore) -> Config:
+    """The configuration with the bars that the store really holds, so that the recorded copy is true."""
+    if _same_bars(config.bars, store.bars):
+        return config
+    size = f"{int(store.bars.size)}ns" if store.bars.kind == "time" else store.bars.size
+    return config.model_copy(update={"bars": BarsConfig(kind=store.bars.kind, size=size)})
+
+
+def _same_bars(configured: BarsConfig, stored: BarSpec) -> bool:
+    if configured.kind != stored.kind:
+        return False
+    if configured.kind == "time":
+        return duration_ns(str(configured.size)) == stored.size
+    return configured.kind == "none" or configured.size == stored.size
+
+
+def _split(config: Config, panel: Panel, starts: np.ndarray) -> tuple[Split, Boundaries]:
+    span, embargo = config.windows.lookback + config.labels.horizon, config.split.embargo
+    boundaries = temporal_boundaries(
+        starts, panel.known, span=span, validation=config.split.validation, test=config.split.test
+    )
+    split = split_windows(starts, panel.known, panel.offsets, boundaries, span=span, embargo=embargo)
+    require_windows(split, span=span, embargo=embargo)
+    return split, boundaries
+
+
+def _fit_scaler(config: Config, panel: Panel, train: np.ndarray) -> Scaler:
+    rows = np.flatnonzero(covered_rows(train, config.windows.lookback, len(panel.matrix)))
+    return Scaler.fit(
+        panel.matrix[rows],
+        panel.features,
+        kind=config.scaler,
+        row_name=lambda row: panel.row_name(int(rows[row])),
+    )
+
+
+def _target_scale(objective: str, train_labels: np.ndarray) -> float:
+    if objective == "direction":
+        classes = np.unique(train_labels)
+        if len(classes) < 2:
+            only = "up" if classes[0] == 1.0 else "down"
+            raise DataError(
+                f"labels: all {len(train_labels)} training windows go {only}, expected both directions; "
+                f"use more data, another split, or labels.objective regression"
+            )
+        return 1.0
+    return float(np.std(train_labels)) or 1.0  # a price that never moves: nothing to divide by

@@ -1,0 +1,17 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """The folder of real recorded market data; tests that need it are skipped on machines without it."""
+    folder = Path(os.environ.get("STOCKBOT_MARKET_DATA", ROOT.parent / "shared" / "market-data"))
+    if not folder.is_dir():
+        pytest.skip("needs the real market data folder (set STOCKBOT_MARKET_DATA)")
+    return folder
