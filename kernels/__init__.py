@@ -6,9 +6,9 @@ makes a state, a float64 vector, and `rolling_mean_update(state, x, out)` takes 
 
 from kernels.bars import dollar_bars, tick_bars, time_bars, volume_bars
 from kernels.labels import direction, horizon_return
+from kernels.lagged import log_returns, realized_volatility, returns
 from kernels.microstructure import signed_volume_imbalance, tick_rule, volume_zscore, vwap_deviation
 from kernels.recursive import atr, bollinger, ema, macd, rsi
-from kernels.lagged import log_returns, realized_volatility, returns
 from kernels.rolling import (
     rolling_max,
     rolling_mean,

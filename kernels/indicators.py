@@ -10,9 +10,9 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats
 from kernels.compilation import kernel
+from kernels.lagged import advance_lag, lag_state
 from kernels.microstructure import two_sums_state
 from kernels.recursive import advance_ema, atr_update, ema_state, macd_state
-from kernels.lagged import advance_lag, lag_state
 from kernels.rolling import advance_maximum, advance_moments, extremum_state, moments_state, variance
 
 _WINDOW = 1

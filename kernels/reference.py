@@ -218,8 +218,8 @@ def time_bars(
     ticks = (timestamp, price, volume, side)
     labels = [int(stamp) // step_ns * step_ns for stamp in timestamp]
     starts = [row for row in range(len(labels)) if row == 0 or labels[row] != labels[row - 1]]
-    stops = [*starts[1:], len(labels)]
-    return _collect([_bar(ticks, range(a, b), labels[a]) for a, b in zip(starts, stops, strict=True) if b > a])
+    stops = [*starts[1:], len(labels)][: len(starts)]
+    return _collect([_bar(ticks, range(a, b), labels[a]) for a, b in zip(starts, stops, strict=True)])
 
 
 def _filled(ticks: Ticks, amounts: Floats, size: float) -> BarArrays:

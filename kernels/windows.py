@@ -66,7 +66,7 @@ def gather_windows(matrix: Matrix, starts: Integers, lookback: int, out: Matrix 
         raise ValueError(f"matrix: expected C-contiguous (time, features), received shape {matrix.shape}")
     if starts.dtype != np.int64 or starts.ndim != 1:
         raise TypeError(f"starts: expected (batch,) int64, received {starts.dtype} of shape {starts.shape}")
-    if len(starts) and not (0 <= starts.min() and starts.max() + lookback <= len(matrix)):
+    if len(starts) and not (starts.min() >= 0 and starts.max() + lookback <= len(matrix)):
         wrong = starts[(starts < 0) | (starts + lookback > len(matrix))][0]
         raise ValueError(f"starts: window at row {wrong} leaves the matrix of {len(matrix)} rows")
     shape = (len(starts), lookback, matrix.shape[1])

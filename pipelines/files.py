@@ -18,7 +18,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(staging, path)
+        staging.replace(path)
     except BaseException:
         staging.unlink(missing_ok=True)
         raise
@@ -36,8 +36,8 @@ def publish_folder(staging: Path, target: Path, *, replace: bool = False) -> Non
     _fsync_tree(staging)
     retired = target.with_name(f".old-{os.getpid()}-{target.name}")
     if target.exists():
-        os.rename(target, retired)
-    os.rename(staging, target)
+        target.rename(retired)
+    staging.rename(target)
     fsync_folder(target.parent)
     shutil.rmtree(retired, ignore_errors=True)
 
@@ -107,6 +107,6 @@ def fsync_folder(folder: Path) -> None:
 def _fsync_tree(folder: Path) -> None:
     for parent, _, names in os.walk(folder):
         for name in names:
-            with open(os.path.join(parent, name), "rb+") as file:
+            with open(Path(parent) / name, "rb+") as file:
                 os.fsync(file.fileno())
         fsync_folder(Path(parent))

@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +14,7 @@ from pipelines.quality import repeated_identity
 from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.paths import expand_sources
 from pipelines.sources.reading import Part, check_same_flavour, open_tables, read_file, rejected_rows
-from pipelines.sources.selection import cadences, mixes_timeframes
+from pipelines.sources.selection import check_one_timeframe
 
 __all__ = ["Ingested", "SourceHints", "SourceReport", "expand_sources", "read_archive", "read_source"]
 
@@ -79,7 +78,7 @@ def read_archive(
             progress(done, len(paths))
     candles = "candles" in parts[0].flavour
     if candles:
-        _check_timeframes(parts)
+        check_one_timeframe([(part.path, part.frame) for part in parts])
     frame, repeated = _merged(parts, hints)
     rejected = pl.concat([*(part.rejected for part in parts), repeated])
     ingested = Ingested(
@@ -93,21 +92,13 @@ def read_archive(
     return ingested
 
 
-def _check_timeframes(parts: list[Part]) -> None:
-    seen = [(part, cadence) for part in parts for cadence in cadences(part.frame)]
-    for (one, first), (other, second) in combinations(seen, 2):
-        if mixes_timeframes(first, second):
-            raise DataError(
-                f"{other.path}: candles of {second.symbol} every {second.step / 1e9:g} s, but {one.path} has them every "
-                f"{first.step / 1e9:g} s over the same time; expected one timeframe: name the files of one only"
-            )
-
-
 def _merged(parts: list[Part], hints: SourceHints) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return all rows in time order and those that repeat the identity of a row of another member or file."""
     frame = pl.concat([part.frame for part in parts], how="diagonal") if len(parts) > 1 else parts[0].frame
     if not frame["timestamp"].is_sorted():
         frame = frame.sort("timestamp", maintain_order=True)
+    if frame["_file"].n_unique() < 2:
+        return frame, empty_rejected()
     mask, reason = repeated_identity(frame, parts[0].flavour)
     if not mask.any():
         return frame, empty_rejected()

@@ -52,10 +52,11 @@ def load_panel(store: FeatureStore, features: Sequence[str]) -> Panel:
     """
     require_features(store, features)
     columns = ["timestamp", "last_timestamp", "close", *features]
-    frames = [store.read(symbol, columns=columns) for symbol in store.symbols]
+    # An open last bar is left out: the live runner never sees one.
+    frames = [store.read(symbol, columns, closed_only=True) for symbol in store.symbols]
     if not sum(map(len, frames)):
         raise DataError(f"{store.path}: the feature store holds no rows; build it from a source that has some")
-    time = {name: np.concatenate([frame[name].to_physical().to_numpy() for frame in frames]) for name in columns[:2]}
+    time = {name: np.concatenate([frame[name].to_physical() for frame in frames]) for name in columns[:2]}
     return Panel(
         features=tuple(features),
         symbols=tuple(store.symbols),
@@ -73,7 +74,8 @@ def require_features(store: FeatureStore, features: Sequence[str]) -> None:
     if missing:
         raise DataError(
             f"{store.path}: the feature store lacks {', '.join(missing)}; "
-            f"it holds {', '.join(store.features)}: build it again with these features, or take them out of `features`"
+            f"it holds {', '.join(store.features)}: build it again with these features, "
+            f"or take them out of `features`"
         )
 
 

@@ -59,7 +59,7 @@ def _price_checks(flavour: str, numbers: list[str], keep_crossed: bool) -> list[
     if quoted and not keep_crossed:
         pairs = [("bid", "ask")] if flavour == "quotes" else [("bid_open", "ask_open"), ("bid_close", "ask_close")]
         checks.append((_any(pl.col(bid) > pl.col(ask) for bid, ask in pairs), CROSSED_QUOTE))
-    bars = {"candles": [OHLC], "quote candles": [BID_BAR, ASK_BAR]}.get(flavour, [])
+    bars: list[tuple[str, ...]] = {"candles": [OHLC], "quote candles": [BID_BAR, ASK_BAR]}.get(flavour, [])
     checks += [(_inconsistent(bar), INCONSISTENT_OHLC) for bar in bars]
     return checks
 

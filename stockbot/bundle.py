@@ -1,7 +1,6 @@
-"""The sealed model: one immutable folder `models/<first 16 hex digits of its id>/`, checked whole at every load.
+"""A sealed model in memory, proven whole at every load, and how to find one by id.
 
-The id is the SHA-256 of `manifest.json`, which lists the SHA-256 of every other file: whoever knows the id
-knows every byte. Nothing here imports TensorFlow, and nothing unpickles `scaler.pkl`.
+Nothing here imports TensorFlow, and nothing unpickles `scaler.pkl`.
 """
 
 import io
@@ -14,16 +13,14 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import DataError
-from pipelines.files import canonical_json, publish_folder, sha256_bytes, sha256_file
+from pipelines.files import sha256_bytes
 from pipelines.scaling import Scaler
 from stockbot.config import Config, parse_config
 from stockbot.errors import ArtifactError
 from stockbot.inference import OnnxModel
+from stockbot.sealing import MANIFEST, checked_files, parse_manifest, read_bytes
+from stockbot.sealing import SHORT_ID as SHORT_ID
 
-SCHEMA = 1
-SHORT_ID = 16
-MANIFEST = "manifest.json"
-READ_FILES = ("feature_columns.json", "scaler.json", "model.onnx", "golden.npz")
 GOLDEN_TOLERANCE = 1e-5  # in model units; engines differ by 5e-7 at most on the layers used
 
 
@@ -54,15 +51,15 @@ class Bundle:
         Raises:
             ArtifactError: anything missing, altered, of another schema, or that does not fit together.
         """
-        content = _read(path / MANIFEST)
+        content = read_bytes(path / MANIFEST)
         model_id = sha256_bytes(content)
         if path.name != model_id[:SHORT_ID]:
             raise ArtifactError(
                 f"{path / MANIFEST}: altered or moved: expected a SHA-256 that begins with the folder's name "
                 f"{path.name}, received {model_id[:SHORT_ID]}; restore the folder or train again"
             )
-        manifest = _parse_manifest(path, content)
-        files = _checked_files(path, manifest["files"])
+        manifest = parse_manifest(path, content)
+        files = checked_files(path, manifest["files"])
         bundle = cls(
             path=path,
             id=model_id,
@@ -133,28 +130,6 @@ class Bundle:
         return self.model.outputs_at(matrix, starts) * self.target_scale
 
 
-def seal(staging: Path, models: Path, manifest: Mapping[str, Any]) -> tuple[str, Path]:
-    """Add the manifest to a staging folder that holds all other files, and publish it under its id.
-
-    Args:
-        staging: folder on the file system of `models`; it is renamed, not copied.
-        models: folder of all bundles.
-        manifest: everything but `schema` and `files`.
-
-    Returns:
-        The id, 64 hex digits, and the published folder.
-    """
-    files = {
-        file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in sorted(staging.iterdir())
-    }
-    content = canonical_json({**manifest, "schema": SCHEMA, "files": files})
-    (staging / MANIFEST).write_bytes(content)
-    model_id = sha256_bytes(content)
-    models.mkdir(parents=True, exist_ok=True)
-    publish_folder(staging, models / model_id[:SHORT_ID])
-    return model_id, models / model_id[:SHORT_ID]
-
-
 def resolve(artifacts: Path, model: str | None = None) -> Bundle:
     """The bundle of that id, of a unique beginning of one, the `latest` sealed, or (None) the current one.
 
@@ -164,9 +139,7 @@ def resolve(artifacts: Path, model: str | None = None) -> Bundle:
     if model is None:
         model = current(artifacts)
         if model is None:
-            raise ArtifactError(
-                f"{artifacts / 'current.json'}: no current model; run `stockbot-hp promote latest` or give a model"
-            )
+            raise ArtifactError(f"{artifacts / 'current.json'}: no current model; run `stockbot-hp promote latest`")
     if model == "latest":
         listed = list_models(artifacts)
         if not listed:
@@ -183,8 +156,8 @@ def list_models(artifacts: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted((artifacts / "models").glob(f"*/{MANIFEST}")):
         if not path.parent.name.startswith("."):
-            content = _read(path)
-            found.append({"id": sha256_bytes(content), **_parse_manifest(path.parent, content)})
+            content = read_bytes(path)
+            found.append({"id": sha256_bytes(content), **parse_manifest(path.parent, content)})
     return sorted(found, key=lambda manifest: (manifest["created_at"], manifest["id"]))
 
 
@@ -204,7 +177,7 @@ def read_pointer(artifacts: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        pointer = json.loads(_read(path))
+        pointer = json.loads(read_bytes(path))
     except ValueError as error:
         raise ArtifactError(f"{path}: not valid JSON ({error}); promote a model again") from None
     if not isinstance(pointer, dict) or not isinstance(pointer.get("model"), str):
@@ -218,45 +191,6 @@ def _one_folder(models: Path, prefix: str) -> Path:
         return found[0]
     what = "no model" if not found else f"{len(found)} models ({', '.join(sorted(path.name for path in found))})"
     raise ArtifactError(f"{models}: {what} with an id that begins with {prefix}; `stockbot-hp models` lists them")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read: {error.strerror}; restore it or train again") from None
-
-
-def _parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
-    try:
-        manifest = json.loads(content)
-    except ValueError as error:
-        raise ArtifactError(f"{path / MANIFEST}: not valid JSON ({error}); train again") from None
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA:
-        raise ArtifactError(f"{path / MANIFEST}: schema {schema!r}, expected {SCHEMA}; train again with this version")
-    return dict(manifest)
-
-
-def _checked_files(path: Path, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-    """Bytes of the files that inference reads; the hash is taken of the same bytes that are then parsed."""
-    for name in READ_FILES:
-        if name not in entries:
-            raise ArtifactError(f"{path / MANIFEST}: lists no {name}; train again")
-    kept = {}
-    for name, entry in entries.items():
-        if Path(name).name != name or (path / name).is_symlink():
-            raise ArtifactError(f"{path / name}: expected a plain file of the bundle; train again")
-        content = _read(path / name)
-        received = sha256_bytes(content)
-        if len(content) != entry["bytes"] or received != entry["sha256"]:
-            raise ArtifactError(
-                f"{path / name}: altered: expected SHA-256 {entry['sha256']} ({entry['bytes']} bytes), "
-                f"received {received} ({len(content)} bytes); restore the file or train again"
-            )
-        if name in READ_FILES:
-            kept[name] = content
-    return kept
 
 
 def _scaler(path: Path, files: Mapping[str, bytes]) -> Scaler:
@@ -287,6 +221,6 @@ def _check_golden(bundle: Bundle, content: bytes) -> None:
     difference = float(np.max(np.abs(bundle.model.outputs(windows) - expected)))
     if not difference <= GOLDEN_TOLERANCE:
         raise ArtifactError(
-            f"{bundle.path / 'golden.npz'}: the model's outputs differ by {difference:.1e} from those recorded "
-            f"at training, expected {GOLDEN_TOLERANCE:.0e} at most; check the onnxruntime version or train again"
+            f"{bundle.path / 'golden.npz'}: the model's outputs differ by {difference:.1e} from what training "
+            f"recorded, expected {GOLDEN_TOLERANCE:.0e} at most; check the onnxruntime version or train again"
         )

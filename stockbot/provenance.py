@@ -14,7 +14,7 @@ DISTRIBUTIONS = (
 
 
 def git_state(folder: Path | None = None) -> tuple[str, bool]:
-    """Commit of the repository around `folder` (the working folder when None), and whether files differ from it.
+    """Commit of the repository around `folder` (None: the working folder), and whether files differ from it.
 
     Returns:
         ("unknown", False) where there is no git, no repository or no commit yet.

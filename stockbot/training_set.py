@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.bars import BarSpec
 from pipelines.dataset import WindowSet
 from pipelines.errors import DataError
 from pipelines.labels import label_rows
@@ -22,6 +21,7 @@ from pipelines.splits import (
     temporal_boundaries,
 )
 from pipelines.store import FeatureStore
+from stockbot.build import bar_spec
 from stockbot.config import BarsConfig, Config, duration_ns
 
 
@@ -52,7 +52,7 @@ class TrainingSet:
 
     def labels_of(self, starts: np.ndarray) -> np.ndarray:
         """Labels in natural units of the windows that begin there, (windows,) float64."""
-        return self.labels[starts + self.config.windows.lookback - 1]
+        return np.asarray(self.labels[starts + self.config.windows.lookback - 1])
 
     def windows(self, starts: np.ndarray) -> WindowSet:
         """The windows that begin there, with targets in units of `target_scale`."""
@@ -105,18 +105,10 @@ def max_gap(config: Config) -> int | None:
 
 def with_store_bars(config: Config, store: FeatureStore) -> Config:
     """The configuration with the bars that the store really holds, so that the recorded copy is true."""
-    if _same_bars(config.bars, store.bars):
+    if bar_spec(config.bars) == store.bars:
         return config
     size = f"{int(store.bars.size)}ns" if store.bars.kind == "time" else store.bars.size
     return config.model_copy(update={"bars": BarsConfig(kind=store.bars.kind, size=size)})
-
-
-def _same_bars(configured: BarsConfig, stored: BarSpec) -> bool:
-    if configured.kind != stored.kind:
-        return False
-    if configured.kind == "time":
-        return duration_ns(str(configured.size)) == stored.size
-    return configured.kind == "none" or configured.size == stored.size
 
 
 def _split(config: Config, panel: Panel, starts: np.ndarray) -> tuple[Split, Boundaries]:

@@ -35,7 +35,7 @@ def _read(connection: sqlite3.Connection, path: Path, hints: SourceHints) -> Raw
     query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY 1"
     tables = [row[0] for row in connection.execute(query)]
     name = _chosen(connection, path, tables, hints)
-    frame = _fetch(connection, f"SELECT * FROM {_quoted(name)}")
+    frame = _fetch(connection, name)
     if not frame.height:
         raise DataError(f"{path}: table {name} has no rows; expected at least one: another one with --table")
     return typed_table(str(path), _named_symbols(connection, name, frame), f"SQLite table {name}")
@@ -60,7 +60,7 @@ def _chosen(connection: sqlite3.Connection, path: Path, tables: list[str], hints
 
 
 def _is_market(connection: sqlite3.Connection, path: Path, name: str, hints: SourceHints) -> bool:
-    head = _fetch(connection, f"SELECT * FROM {_quoted(name)} LIMIT 100")
+    head = _fetch(connection, name, limit=100)
     try:
         map_columns(typed_table(str(path), head, name), hints, file_name=name)
     except DataError:
@@ -72,8 +72,9 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _fetch(connection: sqlite3.Connection, query: str) -> pl.DataFrame:
-    cursor = connection.execute(query)
+def _fetch(connection: sqlite3.Connection, table: str, *, limit: int = -1) -> pl.DataFrame:
+    # A table name cannot be a bound parameter; it is one that sqlite_master listed, and quoted.
+    cursor = connection.execute(f"SELECT * FROM {_quoted(table)} LIMIT ?", (limit,))  # noqa: S608
     names = [column[0] for column in cursor.description]
     cells = list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
     return pl.DataFrame([_series(name, values) for name, values in zip(names, cells, strict=True)])
@@ -102,7 +103,7 @@ def _named_symbols(connection: sqlite3.Connection, table: str, frame: pl.DataFra
 
 
 def _joined(connection: sqlite3.Connection, frame: pl.DataFrame, ident: str, parent: str, key: str) -> pl.DataFrame:
-    names = _fetch(connection, f"SELECT * FROM {_quoted(parent)}")
+    names = _fetch(connection, parent)
     label = next((name for name in _NAME_COLUMNS if name in names.columns), None)
     if label is None:
         return frame

@@ -40,7 +40,9 @@ def _expand(source: str | Path) -> list[Path]:
             raise DataError(f"{path}: the folder holds no market data; expected files named {' '.join(SUFFIXES)}")
         return files
     if glob.has_magic(str(path)):
-        files = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]
+        # Path.glob takes no absolute pattern.
+        names = glob.glob(str(path), recursive=True)  # noqa: PTH207
+        files = [Path(name) for name in names if Path(name).is_file()]
         if not files:
             raise DataError(f"{source}: the glob matches no file; expected at least one")
         return files

@@ -79,7 +79,7 @@ def check_same_flavour(one: Part, other: Part) -> None:
     if one.flavour != other.flavour:
         raise DataError(
             f"{other.path}: holds {other.flavour}, but {one.path} holds {one.flavour}; expected one kind of row in an "
-            "archive: name the files of one kind only, or choose with --kind"
+            "archive: name the files of one kind only (a glob helps)"
         )
 
 
@@ -114,8 +114,9 @@ def _times(path: Path, table: RawTable, mapping: ColumnMap, hints: SourceHints) 
     names = [name for name in ("timestamp", "date", "time") if name in mapping.positions]
     columns = [table.frame.to_series(mapping.positions[name]) for name in names]
     titles = [table.columns[mapping.positions[name]] for name in names]
+    shown = " + ".join(repr(title) if table.header else title for title in titles)
     context = TimeContext(
-        where=f"{table.origin}: column {' + '.join(repr(title) for title in titles)}",
+        where=f"{table.origin}: column {shown}",
         hints=hints,
         file_date=day_of(table.origin.rpartition("!")[2] if "!" in table.origin else path.name, path.name),
         states_utc=any(states_utc(text) for text in (*table.notes, *(titles if table.header else ()))),

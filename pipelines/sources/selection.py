@@ -1,7 +1,9 @@
 """One timeframe and, where asked for, one symbol of a table that holds several."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 
@@ -41,34 +43,47 @@ def _rows_of(table: RawTable, values: pl.Series, wanted: str | None, name: str) 
         found = values.drop_nulls().unique().sort().to_list()
         shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
         received = f"received {wanted}" if wanted is not None else "they are never mixed"
-        raise DataError(
-            f"{table.origin}: several {name}s in one table: {shown}; {received}: choose one with --{name}"
-        )
+        raise DataError(f"{table.origin}: several {name}s in one table: {shown}; {received}: choose one with --{name}")
     return table.rows_where(mask)
 
 
 @dataclass(frozen=True)
-class Cadence:
+class _Cadence:
     """The most frequent step of the candles of one symbol in one file, and the time that they span."""
 
+    path: Path
     symbol: str
     first: datetime
     last: datetime
     step: int
 
 
-def cadences(candles: pl.DataFrame) -> list[Cadence]:
-    """Return the cadence of every symbol that has at least two candles."""
+def check_one_timeframe(files: Iterable[tuple[Path, pl.DataFrame]]) -> None:
+    """Refuse candles of different length over the same time of the same symbol.
+
+    Raises
+    ------
+    DataError : two files overlap and the steps of one are at least twice those of the other.
+    """
+    seen = [cadence for path, candles in files for cadence in _cadences(path, candles)]
+    seen.sort(key=lambda cadence: (cadence.symbol, cadence.first))
+    for i, one in enumerate(seen):
+        for j in range(i + 1, len(seen)):
+            other = seen[j]
+            if other.symbol != one.symbol or other.first >= one.last:
+                break
+            if max(one.step, other.step) >= 2 * min(one.step, other.step):
+                raise DataError(
+                    f"{other.path}: candles of {other.symbol} every {other.step / 1e9:g} s, but {one.path} has them "
+                    f"every {one.step / 1e9:g} s over the same time; expected one timeframe: name the files of one"
+                )
+
+
+def _cadences(path: Path, candles: pl.DataFrame) -> list[_Cadence]:
     step = pl.col("timestamp").diff().cast(pl.Int64)
     groups = candles.group_by("symbol").agg(
         pl.col("timestamp").min().alias("first"),
         pl.col("timestamp").max().alias("last"),
         step.filter(step > 0).mode().min().alias("step"),
     )
-    return [Cadence(**row) for row in groups.drop_nulls().to_dicts()]
-
-
-def mixes_timeframes(one: Cadence, other: Cadence) -> bool:
-    """Tell whether two files hold candles of different length over the same time of the same symbol."""
-    overlap = one.symbol == other.symbol and one.first < other.last and other.first < one.last
-    return overlap and max(one.step, other.step) >= 2 * min(one.step, other.step)
+    return [_Cadence(path, **row) for row in groups.drop_nulls().to_dicts()]

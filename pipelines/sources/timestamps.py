@@ -137,8 +137,8 @@ def _from_text(text: pl.Series, context: TimeContext) -> Times:
     form = detect_text_form(sample)
     if form is None:
         raise DataError(
-            f"{context.where}: no known form of time in {sample[0] if sample else ''!r}; expected epoch numbers, dates or "
-            "date-times: choose the column with --column timestamp=NAME, or the unit with --time-unit"
+            f"{context.where}: no known form of time in {sample[0] if sample else ''!r}; expected epoch numbers, dates "
+            "or date-times: choose the column with --column timestamp=NAME, or the unit with --time-unit"
         )
     return _from_form(text, form, context)
 

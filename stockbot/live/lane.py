@@ -42,6 +42,9 @@ class Lane:
 
     Attributes:
         symbol: its name. window: its last rows, scaled.
+
+    Args:
+        plan: the features to compute; those of the model, or of the store for a warm start, which may be more.
     """
 
     def __init__(self, symbol: str, bundle: Bundle, spec: BarSpec, plan: FeaturePlan) -> None:
@@ -49,9 +52,11 @@ class Lane:
         self._spec = spec
         self._scaler = bundle.scaler
         self._stream = FeatureStream(spec, plan)
-        self._not_before = np.iinfo(np.int64).min
+        self._columns = [plan.names.index(name) for name in bundle.features]
+        self._not_before = int(np.iinfo(np.int64).min)
         self._last_end, self._ordinal = -1, 0
-        self.window = Window(bundle.lookback, len(bundle.features), max_gap_ns=bundle.max_gap_ns, warmup=plan.warmup)
+        self._lookback, self._max_gap_ns, self._warmup = bundle.lookback, bundle.max_gap_ns, plan.warmup
+        self.window = self._new_window(warmup=plan.warmup)
 
     def warm(self, store: FeatureStore) -> None:
         """Go on from where the store's archive ended: engine state, and the rows that fill the window."""
@@ -63,7 +68,7 @@ class Lane:
         tail = rows.tail(self._lookback)
         self.window = self._new_window(warmup=max(self._warmup - len(rows) + len(tail), 0))
         labels, ends = (tail[name].to_physical().to_list() for name in ("timestamp", "last_timestamp"))
-        scaled = self._scaler.transform(tail.select(store.features).to_numpy())
+        scaled = self._scaler.transform(tail.select(self._scaler.feature_columns).to_numpy())
         for label, end, row in zip(labels, ends, scaled, strict=True):
             self.window.push(label, row)
             self.ordinal(end)
@@ -77,6 +82,7 @@ class Lane:
             bars, features = self._stream.push_bars(_candles(timestamp, columns))
         else:
             bars, features = self._stream.push_ticks(timestamp, columns["price"], columns["volume"], columns["side"])
+        features = features[:, self._columns]
         return Rows(
             bars=bars,
             features=features,

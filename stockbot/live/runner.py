@@ -3,20 +3,20 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.bars import BarSpec
-from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.store import FeatureStore
+from stockbot.build import bar_spec
 from stockbot.bundle import Bundle
 from stockbot.errors import ArtifactError
 from stockbot.evaluate import Rule
-from stockbot.live.feeds import Chunk, Feed
+from stockbot.live.feeds import CANDLE_COLUMNS, Chunk, Feed
 from stockbot.live.lane import Lane, Rows
 from stockbot.live.risk import KillSwitch
 from stockbot.live.signals import Action, Signal, SignalLog
@@ -78,8 +78,8 @@ class Runner:
         self._log = log
         self._kill = kill
         self._store = warm_start
-        self._spec = BarSpec(**bundle.manifest["bars"])
-        self._plan = FeaturePlan(bundle.features)
+        self._spec = bar_spec(bundle.config.bars)
+        self._plan = FeaturePlan(bundle.features if warm_start is None else warm_start.features)
         self._lanes: dict[str, Lane] = {}
         self._commit = str(bundle.manifest["commit"])
         self.report = RunReport()
@@ -170,3 +170,33 @@ class Runner:
                 lane.warm(self._store)
             self._lanes[symbol] = lane
         return lane
+
+    def _compile(self) -> None:
+        """Compile kernels and start the session before the first row, so that no prediction waits for them."""
+        lane = Lane("", self._bundle, self._spec, self._plan)
+        zero, one = np.zeros(1, np.int64), np.ones(1)
+        lane.push(Chunk("ticks", [""], zero, zero, {"price": one, "volume": one, "side": one}))
+        lane.push(Chunk("candles", [""], zero, zero, dict.fromkeys(CANDLE_COLUMNS, one)))
+        shape = (1, self._bundle.lookback, len(self._bundle.features))
+        self._bundle.predict(np.zeros(shape, np.float32))
+
+
+def _part(chunk: Chunk, places: NDArray[np.intp]) -> Chunk:
+    if len(places) == len(chunk):
+        return chunk
+    columns = {name: values[places] for name, values in chunk.columns.items()}
+    return Chunk(chunk.kind, chunk.symbols, chunk.code[places], chunk.timestamp[places], columns)
+
+
+def _require_fit(store: FeatureStore, bundle: Bundle, spec: BarSpec) -> None:
+    missing = [name for name in bundle.features if name not in store.features]
+    if missing:
+        raise ArtifactError(
+            f"--warm-start {store.path}: lacks {', '.join(missing)}, which model {bundle.short_id} needs; "
+            "give the store it was trained on"
+        )
+    if store.bars != spec:
+        raise ArtifactError(
+            f"--warm-start {store.path}: holds {store.bars.describe()}, model {bundle.short_id} was trained on "
+            f"{spec.describe()}; give the store it was trained on"
+        )

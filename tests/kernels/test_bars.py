@@ -1,5 +1,7 @@
 """Bars against the twin, and any cut of the ticks against the whole."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,7 +54,7 @@ def test_any_cut_gives_the_same_bars(kind: str, seed: int, cuts: list[int]) -> N
     state = bars.bars_state(*KINDS[kind])
     parts = []
     edges = sorted({0, *cuts, 300})
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         state = np.frombuffer(state.tobytes()).copy()  # saved and restored at every cut
         rows = slice(start, stop)
         parts.append(bars.update_bars(state, timestamp[rows], price[rows], volume[rows], side[rows]))

@@ -1,5 +1,7 @@
 """Every kernel against its twin, and every way of cutting the rows against the whole."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,7 +50,7 @@ def test_any_cut_gives_the_same_bits(case: Case, seed: int, cuts: list[int], dat
     edges = sorted({0, *cuts, 400})
     outputs = [np.empty(400) for _ in range(case.outputs)]
     state = case.new_state()
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         state = np.frombuffer(state.tobytes()).copy()  # saved and restored at every cut
         case.update(state, *(values[start:stop] for values in inputs), *(out[start:stop] for out in outputs))
     for whole, cut in zip(case.whole(arrays), outputs, strict=True):

@@ -1,0 +1,60 @@
+"""From settings and sources to a feature store: what `build-features`, `retrain` and `demo` share."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipelines.bars import BarSpec
+from pipelines.build import BuildReport, build_store
+from pipelines.features import FeaturePlan
+from pipelines.ingest import SourceReport, read_archive
+from pipelines.schema import SourceHints
+from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
+
+Progress = Callable[[int, int], None]
+
+_SHOWN = 3
+
+
+def source_hints(source: SourceConfig) -> SourceHints:
+    """The hints of `source:` as the reader takes them."""
+    return SourceHints(**source.model_dump())
+
+
+def bar_spec(bars: BarsConfig) -> BarSpec:
+    """The bars of `bars:` as the builder takes them."""
+    if bars.kind == "none":
+        return BarSpec("none", 1)
+    return BarSpec(bars.kind, duration_ns(str(bars.size)) if bars.kind == "time" else float(bars.size))
+
+
+def build_features(
+    sources: Sequence[str | Path],
+    config: Config,
+    out: Path,
+    *,
+    replace: bool = False,
+    reading: Progress | None = None,
+    building: Progress | None = None,
+) -> tuple[BuildReport, list[str]]:
+    """Read, validate and build; returns the report and a line on what was detected in each of the first sources.
+
+    Raises:
+        DataError: the sources cannot be read as they are, or the store cannot be written.
+    """
+    plan = FeaturePlan(config.features)
+    ingested = read_archive(sources, source_hints(config.source), progress=reading)
+    report = build_store(
+        ingested,
+        bars=bar_spec(config.bars),
+        plan=plan,
+        out=out,
+        config_text=config.to_yaml(),
+        replace=replace,
+        progress=building,
+    )
+    return report, _describe(ingested.sources)
+
+
+def _describe(sources: list[SourceReport]) -> list[str]:
+    lines = [f"{source.path.name}: {source.description}" for source in sources]
+    return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"... and {len(lines) - _SHOWN} more files"]

@@ -1,0 +1,77 @@
+"""`run` as one call: find the model, read the archive, replay it through the runner into a signal log."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.quality import reason_counts
+from pipelines.schema import SourceHints
+from pipelines.store import FeatureStore
+from stockbot.bundle import Bundle, resolve
+from stockbot.config import Config
+from stockbot.evaluate import Rule
+from stockbot.live.feeds import ReplayFeed
+from stockbot.live.risk import KillSwitch, require_live_allowed
+from stockbot.live.runner import Runner
+from stockbot.live.signals import SignalLog
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayRequest:
+    """What to replay, through which model, into which log.
+
+    Attributes:
+        artifacts: folder of the models, the current pointer and the kill file.
+        settings: thresholds and costs to use; None for those the model was trained with.
+        live: mark the lines LIVE; needs `live.enabled` in `settings`.
+        warm_start: feature store to go on from; None starts cold.
+        chunk: rows handed to the runner at once; the lines do not depend on it.
+    """
+
+    sources: Sequence[str | Path]
+    hints: SourceHints
+    artifacts: Path
+    signals: Path
+    model: str | None = None
+    settings: Config | None = None
+    live: bool = False
+    warm_start: Path | None = None
+    chunk: int = 1
+
+
+def replay(request: ReplayRequest, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """Run the replay to its end, or until it is stopped; returns what `run` prints.
+
+    Raises:
+        HaltedError: the kill switch. UsageError: `live` without leave. ArtifactError: no usable model.
+        DataError: unreadable sources, or a signal log that was altered.
+    """
+    require_live_allowed(live=request.live, enabled=request.settings is not None and request.settings.live.enabled)
+    bundle = resolve(request.artifacts, request.model)
+    kill = KillSwitch(request.artifacts)
+    kill.check()
+    store = None if request.warm_start is None else FeatureStore.open(request.warm_start)
+    feed = ReplayFeed(request.sources, request.hints, chunk=request.chunk)
+    mode = "LIVE" if request.live else "DRY"
+    rule = Rule.of(in_force(bundle, request.settings))
+    with SignalLog(request.signals, mode=mode) as log, kill.listening():
+        runner = Runner(bundle, rule, log=log, kill=kill, warm_start=store)
+        report = runner.run(feed, progress=None if progress is None else lambda done: progress(done, len(feed)))
+    ingested = feed.ingested
+    return {
+        "model": bundle.id,
+        "mode": mode,
+        "rows_in": ingested.rows_in,
+        "quarantined": reason_counts(ingested.rejected),
+        **report.summary(),
+        "threshold": rule.threshold,
+        "signals_file": str(request.signals),
+    }
+
+
+def in_force(bundle: Bundle, settings: Config | None) -> Config:
+    """The model's own configuration, with the thresholds and costs of `settings` when there are any."""
+    if settings is None:
+        return bundle.config
+    return bundle.config.model_copy(update={"live": settings.live, "costs": settings.costs})

@@ -1,0 +1,218 @@
+"""One training run: data in, a sealed bundle out; a run that fails leaves its log and nothing else."""
+
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernels.windows import gather_windows
+from pipelines.files import canonical_json, pretty_json, sha256_bytes
+from pipelines.store import FeatureStore
+from stockbot.baselines import baselines
+from stockbot.config import Config
+from stockbot.errors import ArtifactError, StockbotError
+from stockbot.evaluate import score
+from stockbot.fit import Fitted, fit_model
+from stockbot.inference import OnnxModel
+from stockbot.onnx_graph import onnx_bytes
+from stockbot.provenance import git_state, library_versions, utc_now
+from stockbot.sealing import seal
+from stockbot.training_set import TrainingSet, make_training_set
+
+ONNX_TOLERANCE = 1e-4  # in model units
+CHECKED_WINDOWS = 256
+GOLDEN_WINDOWS = 8
+LOG, CONFIG = "training_log.txt", "config.yaml"
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run produced.
+
+    Attributes:
+        model_id: 64 hex digits.
+        path: the bundle. run: folder with the log and the resolved configuration.
+        metrics: `validation` and `test`, each with the model's scores and those of the baselines.
+    """
+
+    model_id: str
+    path: Path
+    run: Path
+    manifest: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+
+def train(
+    config: Config,
+    store: FeatureStore,
+    artifacts: Path,
+    *,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> TrainResult:
+    """Train a model on a store and seal it under `artifacts/models`.
+
+    Args:
+        device: `auto`, `cpu`, `gpu` or one such as `gpu:1`.
+        progress: called with (windows seen, windows of all epochs).
+        report: called with each line of the training log.
+
+    Raises:
+        DataError: the store does not hold what the configuration needs. ConfigError: an unknown model or loss.
+        ArtifactError: `artifacts` cannot be written. StockbotError: training diverged, or ONNX differs from Keras.
+    """
+    run = _new_run(artifacts, config)
+    log = _Log(run / LOG, report)
+    log.line(f"run {run.name}  store {store.path}  snapshot {store.snapshot[:16]}")
+    try:
+        result = _train(config, store, artifacts, run=run, log=log, device=device, progress=progress)
+    except Exception as error:
+        log.line(f"failed: {error}")
+        raise
+    log.line(f"sealed {result.model_id}")
+    return result
+
+
+class _Log:
+    """Lines with a time, in a file and to whoever listens."""
+
+    def __init__(self, path: Path, report: Callable[[str], None] | None) -> None:
+        self.path = path
+        self._report = report
+
+    def line(self, text: str) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{utc_now()}  {text}\n")
+        if self._report is not None:
+            self._report(text)
+
+
+def _train(
+    config: Config,
+    store: FeatureStore,
+    artifacts: Path,
+    *,
+    run: Path,
+    log: _Log,
+    device: str,
+    progress: Callable[[int, int], None] | None,
+) -> TrainResult:
+    data = make_training_set(config, store)
+    (run / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
+    about = data.describe()
+    log.line(f"config {_config_hash(data.config)}  features {len(data.panel.features)}")
+    log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
+    staging = run / "bundle"
+    staging.mkdir()
+    fitted = fit_model(data, staging, device=device, progress=progress, report=log.line)
+    model, difference = _write_onnx(data, fitted, staging)
+    metrics = _metrics(data, model, fitted)
+    _log_metrics(log, metrics)
+    _write_documents(data, staging)
+    manifest = _manifest(data, store, metrics, difference)
+    (staging / LOG).write_bytes(log.path.read_bytes())
+    model_id, path = seal(staging, artifacts / "models", manifest)
+    return TrainResult(model_id, path, run, manifest, metrics)
+
+
+def _new_run(artifacts: Path, config: Config) -> Path:
+    """A fresh folder named by time and configuration; a number is added when two runs start in one second."""
+    stem = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{_config_hash(config)[:8]}"
+    try:
+        (artifacts / "runs").mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):
+            run = artifacts / "runs" / (stem if number == 1 else f"{stem}-{number}")
+            if not run.exists():
+                run.mkdir()
+                return run
+    except OSError as error:
+        raise ArtifactError(
+            f"{artifacts}: cannot be written: {error.strerror}; give another folder with --artifacts"
+        ) from None
+    raise ArtifactError(f"{artifacts / 'runs' / stem}: 999 runs started in this second; start fewer at once")
+
+
+def _write_onnx(data: TrainingSet, fitted: Fitted, staging: Path) -> tuple[OnnxModel, float]:
+    """Write `model.onnx` and `golden.npz`, and prove that both engines agree on windows from the whole span."""
+    model = OnnxModel(onnx_bytes(fitted.model))
+    starts = np.concatenate([data.split.train, data.split.validation, data.split.test])
+    chosen = starts[np.unique(np.linspace(0, len(starts) - 1, CHECKED_WINDOWS).astype(np.int64))]
+    windows = gather_windows(data.matrix, chosen, data.config.windows.lookback)
+    expected = np.asarray(fitted.model.predict_on_batch(windows))[:, 0]
+    difference = float(np.max(np.abs(model.outputs(windows) - expected)))
+    if not difference <= ONNX_TOLERANCE:
+        raise StockbotError(
+            f"onnx: outputs differ from Keras by {difference:.1e}, expected {ONNX_TOLERANCE:.0e} at most; "
+            f"a layer of {data.config.model.factory!r} is translated wrongly: see stockbot/onnx_graph.py"
+        )
+    golden = np.unique(np.linspace(0, len(chosen) - 1, GOLDEN_WINDOWS).astype(np.int64))
+    np.savez(staging / "golden.npz", windows=windows[golden], outputs=expected[golden])
+    (staging / "model.onnx").write_bytes(model.content)
+    return model, difference
+
+
+def _write_documents(data: TrainingSet, staging: Path) -> None:
+    scaler = {**data.scaler.to_json(), "target_scale": data.target_scale}
+    (staging / "scaler.json").write_bytes(pretty_json(scaler))
+    (staging / "scaler.pkl").write_bytes(pickle.dumps(data.scaler.to_sklearn()))
+    (staging / "feature_columns.json").write_bytes(pretty_json(list(data.panel.features)))
+    (staging / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
+
+
+def _metrics(data: TrainingSet, model: OnnxModel, fitted: Fitted) -> dict[str, Any]:
+    """Scores of the model that will run, the ONNX one, beside those of the baselines."""
+    objective = data.config.labels.objective
+    guesses = baselines(data)
+    metrics: dict[str, Any] = {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch}
+    metrics["keras"] = fitted.history[fitted.best_epoch - 1]
+    for part, starts in {"validation": data.split.validation, "test": data.split.test}.items():
+        labels = data.labels_of(starts)
+        predictions = model.outputs_at(data.matrix, starts) * data.target_scale
+        metrics[part] = {
+            "windows": len(starts),
+            **score(predictions, labels, objective),
+            "baselines": {name: score(guess(starts), labels, objective) for name, guess in guesses.items()},
+        }
+    return metrics
+
+
+def _log_metrics(log: _Log, metrics: Mapping[str, Any]) -> None:
+    log.line(f"best epoch {metrics['best_epoch']} of {metrics['epochs']}")
+    for part in ("validation", "test"):
+        for name, scores in {"model": metrics[part], **metrics[part]["baselines"]}.items():
+            figures = "  ".join(f"{key} {scores[key]:.6g}" for key in ("loss", "mae", "directional_accuracy"))
+            log.line(f"{part} {name}  {figures}")
+
+
+def _manifest(data: TrainingSet, store: FeatureStore, metrics: Mapping[str, Any], difference: float) -> dict[str, Any]:
+    config = data.config
+    commit, dirty = git_state()
+    return {
+        "features": list(data.panel.features),
+        "lookback": config.windows.lookback,
+        "horizon": config.labels.horizon,
+        "objective": config.labels.objective,
+        "target_scale": data.target_scale,
+        "max_gap_ns": data.max_gap_ns,
+        "bars": store.manifest["bars"],
+        "source_kind": store.manifest["source_kind"],
+        "seed": config.training.seed,
+        "commit": commit,
+        "dirty": dirty,
+        "data": {"store": str(store.path), "snapshot": store.snapshot, **data.describe()},
+        "config": config.model_dump(mode="json"),
+        "versions": library_versions(),
+        "metrics": dict(metrics),
+        "model_path": "model.onnx",
+        "onnx_max_difference": difference,
+        "created_at": utc_now(),
+    }
+
+
+def _config_hash(config: Config) -> str:
+    return sha256_bytes(canonical_json(config.model_dump(mode="json")))[:16]

@@ -1,0 +1,247 @@
+"""Feature stores: what is written, what is read back, and that an append equals a rebuild."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.bars import BarSpec
+from pipelines.build import BuildReport, append_store, build_store
+from pipelines.errors import DataError
+from pipelines.features import FeaturePlan, FeatureStream
+from pipelines.ingest import Ingested, read_archive
+from pipelines.store import FeatureStore
+
+NAMES = ["logret_1", "zscore_20", "rsi_wilder_14", "ofi_20", "tod_sin"]
+MINUTE = BarSpec("time", 60 * 10**9)
+START = 1_700_000_000 * 10**9  # 2023-11-14 22:13:20 UTC: the ticks below cross midnight
+
+
+def write_ticks(path: Path, first: int, last: int, symbols: tuple[str, ...] = ("AAA", "B/B")) -> Path:
+    """Ticks number `first` to `last` of an endless deterministic tape, with one bad row, as CSV."""
+    lines = ["timestamp,symbol,price,volume"]
+    for number in range(first, last):
+        for shift, symbol in enumerate(symbols):
+            price = 100 + 5 * np.sin(number / 50 + shift) + 0.01 * (number % 7)
+            lines.append(f"{START // 10**6 + number * 4000 + number % 3},{symbol},{price:.4f},{1 + number % 5}")
+    lines.insert(5, f"{START // 10**6 + first * 4000},AAA,-1,1")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def ticks(tmp_path: Path) -> Ingested:
+    return read_archive([write_ticks(tmp_path / "ticks.csv", 0, 6000)])
+
+
+def build(ingested: Ingested, out: Path, spec: BarSpec = MINUTE, **more: bool) -> BuildReport:
+    return build_store(ingested, bars=spec, plan=FeaturePlan(NAMES), out=out, config_text="{}\n", **more)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_rows_are_accounted_for_and_read_back(ticks: Ingested, tmp_path: Path) -> None:
+    report = build(ticks, tmp_path / "store")
+    assert (report.rows_in, report.rows_out) == (12_001, 12_000)
+    assert report.quarantined == {"non_positive_price": 1}
+    store = FeatureStore.open(tmp_path / "store")
+    assert store.symbols == ["AAA", "B/B"]
+    assert store.features == NAMES
+    rejected = store.rejected().row(0, named=True)
+    assert (Path(rejected["file"]).name, rejected["line"], rejected["reason"]) == ("ticks.csv", 6, "non_positive_price")
+    frame = store.read("AAA")
+    assert frame.columns == ["timestamp", "last_timestamp", "open", "high", "low", "close", "volume", *NAMES]
+    assert frame["timestamp"].is_sorted()
+    assert frame.schema["zscore_20"] == pl.Float32
+    assert store.verify() == []
+    assert [str(day) for day in store.span()] == ["2023-11-14", "2023-11-15"]
+
+
+def test_polars_reads_it_by_its_folders(ticks: Ingested, tmp_path: Path) -> None:
+    build(ticks, tmp_path / "store")
+    frame = pl.read_parquet(tmp_path / "store" / "symbol=*" / "**" / "*.parquet", hive_partitioning=True)
+    store = FeatureStore.open(tmp_path / "store")
+    assert len(frame) == sum(len(store.read(symbol)) for symbol in store.symbols)
+    assert {"symbol", "date"} <= set(frame.columns)
+
+
+def test_same_input_gives_the_same_bytes(ticks: Ingested, tmp_path: Path) -> None:
+    build(ticks, tmp_path / "one")
+    build(ticks, tmp_path / "two")
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+@pytest.mark.parametrize("spec", [MINUTE, BarSpec("tick", 7), BarSpec("none", 1)], ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("cut", [1, 17, 3000, 5999])
+def test_an_append_equals_a_rebuild(tmp_path: Path, spec: BarSpec, cut: int) -> None:
+    parts = [
+        write_ticks(tmp_path / "a.csv", 0, cut),
+        write_ticks(tmp_path / "b.csv", cut, 6000, ("AAA", "NEW")),
+    ]
+    build(read_archive([parts[0]]), tmp_path / "grown", spec)
+    append_store(FeatureStore.open(tmp_path / "grown"), read_archive([parts[1]]))
+    build(read_archive(parts), tmp_path / "whole", spec)
+    grown, whole = FeatureStore.open(tmp_path / "grown"), FeatureStore.open(tmp_path / "whole")
+    assert grown.verify() == []
+    assert grown.symbols == whole.symbols == ["AAA", "B/B", "NEW"]
+    for symbol in whole.symbols:
+        one, other = grown.read(symbol), whole.read(symbol)
+        for name in one.columns:
+            assert one[name].to_numpy().tobytes() == other[name].to_numpy().tobytes(), (symbol, name)
+        assert {k: v.tobytes() for k, v in grown.saved_state(symbol).items()} == {
+            k: v.tobytes() for k, v in whole.saved_state(symbol).items()
+        }
+    assert grown.manifest["rows_in"] == whole.manifest["rows_in"]
+    assert grown.manifest["quarantined"] == whole.manifest["quarantined"]
+    if [f["date"] for f in grown.manifest["files"]] == [f["date"] for f in whole.manifest["files"]]:
+        assert [f["sha256"] for f in grown.manifest["files"]] == [f["sha256"] for f in whole.manifest["files"]]
+
+
+def test_rows_older_than_the_store_are_quarantined(tmp_path: Path) -> None:
+    build(read_archive([write_ticks(tmp_path / "a.csv", 100, 3000, ("AAA",))]), tmp_path / "store")
+    report = append_store(
+        FeatureStore.open(tmp_path / "store"), read_archive([write_ticks(tmp_path / "b.csv", 0, 4000, ("AAA",))])
+    )
+    assert report.quarantined["late"] == 2999
+    assert report.rows_in == report.rows_out + sum(report.quarantined.values())
+    assert report.store.verify() == []
+    assert report.store.rejected().filter(pl.col("reason") == "late").height == 2999
+
+
+def test_saved_state_goes_on_where_the_store_ends(ticks: Ingested, tmp_path: Path) -> None:
+    build(ticks, tmp_path / "store")
+    store = FeatureStore.open(tmp_path / "store")
+    later = read_archive([write_ticks(tmp_path / "later.csv", 6000, 7000, ("AAA",))])
+    stream = FeatureStream(MINUTE, FeaturePlan(NAMES))
+    stream.restore(store.saved_state("AAA"))
+    from pipelines.bars import tick_arrays
+
+    _, matrix = stream.push_ticks(*tick_arrays(later.frame))
+    closed = len(store.read("AAA", closed_only=True))
+    append_store(store, later)
+    grown = FeatureStore.open(tmp_path / "store").read("AAA", closed_only=True)
+    assert grown[closed:].select(NAMES).to_numpy().tobytes() == np.ascontiguousarray(matrix).tobytes()
+
+
+def test_candles_of_a_sparse_market_share_files(tmp_path: Path) -> None:
+    path = tmp_path / "daily.csv"
+    days = pl.date_range(pl.date(2019, 1, 1), pl.date(2021, 12, 31), eager=True)
+    path.write_text("date,open,high,low,close,volume\n" + "".join(f"{day},1,2,0.5,1.5,0\n" for day in days))
+    report = build(read_archive([path]), tmp_path / "store")
+    assert [file["date"] for file in report.store.manifest["files"]] == ["2019-01-01", "2020-01-01", "2021-01-01"]
+    with pytest.raises(DataError, match="holds candles, received ticks"):
+        append_store(report.store, read_archive([write_ticks(tmp_path / "t.csv", 0, 100)]))
+
+
+def test_a_store_in_the_way_is_kept(ticks: Ingested, tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    build(ticks, out)
+    before = content(out)
+    with pytest.raises(DataError, match=r"holds a feature store already; give --overwrite"):
+        build(ticks, out)
+    assert content(out) == before
+    build(ticks, out, replace=True)
+    assert content(out) == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("ten years of work")
+    with pytest.raises(DataError, match="exists and is not a feature store"):
+        build(ticks, tmp_path / "other", replace=True)
+    assert (tmp_path / "other" / "thesis.tex").exists()
+
+
+def test_a_failed_build_leaves_nothing(ticks: Ingested, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(
+            ticks, bars=MINUTE, plan=FeaturePlan(NAMES), out=tmp_path / "new" / "store", config_text="", progress=stop
+        )
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_an_unwritable_output_folder_is_named(ticks: Ingested, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot create the output folder: Not a directory; give a writable one"):
+        build(ticks, tmp_path / "file" / "store")
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    write_ticks(tmp_path / "ticks.csv", 0, 6000)
+    program = f"""
+        import resource, signal, sys
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        from tests.pipelines.test_build import build
+        from pipelines.ingest import read_archive
+        from pathlib import Path
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        ticks = read_archive([Path({str(tmp_path / "ticks.csv")!r})])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        try:
+            build(ticks, Path({str(tmp_path / "store")!r}))
+        except OSError as error:
+            print(error.errno)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stdout.strip() == "27"  # EFBIG: the limit was met
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ticks.csv"]
+
+
+@pytest.mark.parametrize("victim", ["part", "state", "columns", "manifest", "quarantine"])
+def test_one_flipped_bit_is_found(ticks: Ingested, tmp_path: Path, victim: str) -> None:
+    out = tmp_path / "store"
+    build(ticks, out)
+    pattern = {
+        "part": "symbol=AAA/*/part-*.parquet",
+        "state": "_state/*.npz",
+        "columns": "config.yaml",
+        "manifest": "manifest.json",
+        "quarantine": "quarantine/*.parquet",
+    }[victim]
+    path = sorted(out.glob(pattern))[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    if victim == "manifest":
+        with pytest.raises(DataError, match=r"manifest\.json"):
+            FeatureStore.open(out)
+    else:
+        problems = FeatureStore.open(out).verify()
+        assert len(problems) == 1
+        assert str(path) in problems[0]
+
+
+def test_missing_and_foreign_files_are_found(ticks: Ingested, tmp_path: Path) -> None:
+    store = build(ticks, tmp_path / "store").store
+    (store.path / store.manifest["files"][0]["path"]).unlink()
+    (store.path / "symbol=AAA" / "part-x.parquet").write_bytes(b"")
+    assert [problem.split(": ")[-1] for problem in store.verify()] == ["missing", "not named in manifest.json"]
+    with pytest.raises(DataError, match="missing, though the manifest names it"):
+        store.read("AAA")
+
+
+def test_requests_that_do_not_fit_are_explained(ticks: Ingested, tmp_path: Path) -> None:
+    store = build(ticks, tmp_path / "store").store
+    with pytest.raises(DataError, match="no symbol 'ZZZ'; it holds AAA, B/B"):
+        store.read("ZZZ")
+    with pytest.raises(DataError, match="no column rsi_9; it holds timestamp"):
+        store.read("AAA", ["rsi_9"])
+    with pytest.raises(DataError, match="expected a feature store, make one with build-features"):
+        FeatureStore.open(tmp_path)
+
+
+def test_no_accepted_row_is_an_error(ticks: Ingested, tmp_path: Path) -> None:
+    empty = dataclasses.replace(ticks, frame=ticks.frame.clear())
+    with pytest.raises(DataError, match="no row was accepted of 12001 read"):
+        build(empty, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
