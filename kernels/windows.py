@@ -7,13 +7,15 @@ For a matrix of 5 rows and a lookback of 3:
     window 2: rows 2 3 4
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.arrays import Integers, checked_count
 from kernels.compilation import kernel
 
-Matrix = NDArray[np.float32] | NDArray[np.float64]
+Matrix = NDArray[Any]  # float32 or float64
 
 
 def sliding_windows(matrix: Matrix, lookback: int) -> Matrix:

@@ -1,31 +1,14 @@
 """Batches of windows as a `tf.data.Dataset`. The one file of the data layer that needs TensorFlow."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from kernels.windows import gather_windows
+from pipelines.panel import WindowSet
 
 PREFETCHED_BATCHES = 2
-
-
-@dataclass(frozen=True)
-class WindowSet:
-    """Rows stored once, and which windows of them to use.
-
-    Attributes:
-        matrix: (rows, features) float32, C-contiguous, scaled.
-        starts: (windows,) int64, first row of each window.
-        targets: (windows,) float32, what the model is to output for each.
-        lookback: rows of a window.
-    """
-
-    matrix: np.ndarray
-    starts: np.ndarray
-    targets: np.ndarray
-    lookback: int
 
 
 def epoch_order(windows: int, seed: int, epoch: int) -> np.ndarray:

@@ -44,6 +44,23 @@ class Panel:
         return f"{self.symbols[symbol]} at {iso(int(self.timestamp[row]))}"
 
 
+@dataclass(frozen=True)
+class WindowSet:
+    """Rows stored once, and which windows of them to use.
+
+    Attributes:
+        matrix: (rows, features) float32, C-contiguous, scaled.
+        starts: (windows,) int64, first row of each window.
+        targets: (windows,) float32, what the model is to output for each.
+        lookback: rows of a window.
+    """
+
+    matrix: np.ndarray
+    starts: np.ndarray
+    targets: np.ndarray
+    lookback: int
+
+
 def load_panel(store: FeatureStore, features: Sequence[str]) -> Panel:
     """Read the named features of all symbols.
 

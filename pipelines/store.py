@@ -42,7 +42,7 @@ class Entry:
 
     path: str
     sha256: str
-    bytes: int
+    size: int  # bytes
 
     @classmethod
     def write(cls, root: Path, path: str, data: bytes) -> "Entry":
@@ -57,8 +57,8 @@ class Entry:
         path = root / self.path
         if not path.is_file():
             return f"{path}: missing"
-        if path.stat().st_size != self.bytes:
-            return f"{path}: expected {self.bytes} bytes, received {path.stat().st_size}"
+        if path.stat().st_size != self.size:
+            return f"{path}: expected {self.size} bytes, received {path.stat().st_size}"
         received = sha256_file(path)
         return None if received == self.sha256 else f"{path}: expected SHA-256 {self.sha256}, received {received}"
 
@@ -229,7 +229,7 @@ class FeatureStore:
         """Every file that the manifest names."""
         states = [symbol["state"] for symbol in self.manifest["symbols"].values()]
         listed = [*self.manifest["files"], *states, *self.manifest["documents"]]
-        return [Entry(item["path"], item["sha256"], item["bytes"]) for item in listed]
+        return [Entry(item["path"], item["sha256"], item["size"]) for item in listed]
 
     def verify(self) -> list[str]:
         """Rehash everything; each problem is one line, and none means the store is whole."""

@@ -71,6 +71,7 @@ def fit_model(
         steps_per_epoch=steps_per_epoch(len(train.starts), training.batch_size),
         validation_data=window_dataset(validation, batch_size=training.batch_size, seed=None),
         epochs=training.epochs,
+        shuffle=False,  # the order is the dataset's: a function of seed and epoch
         verbose=0,
         callbacks=[
             keras.callbacks.EarlyStopping("val_loss", patience=training.patience),
@@ -92,16 +93,16 @@ def choose_strategy(device: str) -> "tf.distribute.Strategy":
     Raises:
         UsageError: no such device; names those that are visible.
     """
-    visible = {kind: tf.config.list_logical_devices(kind.upper()) for kind in ("gpu", "cpu")}
-    names = {entry.name.removeprefix("/device:").lower(): entry.name for kind in visible for entry in visible[kind]}
-    groups = {"auto": visible["gpu"] or visible["cpu"], "cpu": visible["cpu"][:1], "gpu": visible["gpu"]}
-    chosen = [entry.name for entry in groups.get(device, [])] or [names[device] for _ in "1" if device in names]
+    gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
+    single = {entry.name.removeprefix("/device:").lower(): [entry] for entry in (*gpus, *cpus)}
+    groups = {"auto": gpus or cpus, "cpu": cpus[:1], "gpu": gpus, **single}
+    chosen = [entry.name for entry in groups.get(device, [])]
     if not chosen:
-        raise UsageError(f"--device: {device!r} is not visible; choose auto, {', '.join(names)}")
+        raise UsageError(f"--device: {device!r} is not visible; choose auto, {', '.join(single)}")
     if len(chosen) == 1:
         return tf.distribute.get_strategy() if device == "auto" else tf.distribute.OneDeviceStrategy(chosen[0])
     # NCCL has no CPU kernels; on GPUs it is the default and the fastest.
-    reduction = None if visible["gpu"] else tf.distribute.ReductionToOneDevice()
+    reduction = None if gpus else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy(chosen, cross_device_ops=reduction)
 
 

@@ -3,13 +3,17 @@
 import os
 from collections.abc import Callable
 
-# Before the import below: TensorFlow announces its CPU build on stderr through C++, out of Python's reach.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import keras
-
 from stockbot.config import Config
 from stockbot.errors import ConfigError
+from stockbot.native_output import native_stderr_held
+
+# TensorFlow's C++ reports a missing GPU as an error at every start. The training log names the devices instead;
+# set the variable to 0 to see everything.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+with native_stderr_held():  # some lines come before TensorFlow reads the variable
+    import keras
+
 
 Factory = Callable[[Config, int], keras.Sequential]
 FACTORIES: dict[str, Factory] = {}

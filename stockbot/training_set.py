@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.dataset import WindowSet
 from pipelines.errors import DataError
 from pipelines.labels import label_rows
-from pipelines.panel import Panel, load_panel, panel_windows
+from pipelines.panel import Panel, WindowSet, load_panel, panel_windows
 from pipelines.scaling import Scaler
 from pipelines.splits import (
     Boundaries,

@@ -38,7 +38,7 @@ def _texts(table: RawTable, position: int) -> pl.Series:
 
 
 def _rows_of(table: RawTable, values: pl.Series, wanted: str | None, name: str) -> RawTable:
-    mask = (values == wanted).fill_null(False)
+    mask = (values == (wanted or "")).fill_null(False)
     if wanted is None or not mask.any():
         found = values.drop_nulls().unique().sort().to_list()
         shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")

@@ -151,15 +151,24 @@ def _from_form(text: pl.Series, form: TextForm, context: TimeContext) -> Times:
     reasons = None
     stamps = parsed.local.dt.replace_time_zone("UTC")
     if naive.any():
-        first = repr(text.filter(naive)[0])
         # Where offsets are the rule, a row without one is a damaged row and not a reason to ask.
         offsets = int((known & parsed.timed).sum())
-        zone = context.zone if offsets > int(naive.sum()) else context.require_zone(first)
-        local = pl.select(pl.when(naive).then(parsed.local)).to_series()
-        converted, reasons = local_to_utc(local, zone) if zone else (stamps.clear(len(stamps)), None)
-        stamps = pl.select(pl.when(naive).then(converted).otherwise(stamps)).to_series()
+        example = repr(text.filter(naive)[0])
+        zone = context.zone if offsets > int(naive.sum()) else context.require_zone(example)
+        stamps, reasons = _naive_placed(parsed.local, naive, zone)
         described += f" in {zone}" if zone else ""
     return _with_reasons(text, stamps, reasons, described)
+
+
+def _naive_placed(local: pl.Series, naive: pl.Series, zone: str | None) -> tuple[pl.Series, pl.Series | None]:
+    """Return all stamps as UTC, the naive ones by way of their zone; without a zone they have none."""
+    rows = pl.DataFrame({"local": local, "naive": naive})
+    rest = rows.select(pl.when(~pl.col("naive")).then("local").dt.replace_time_zone("UTC").alias("rest"))
+    if zone is None:
+        return rest.to_series(), None
+    placed, reasons = local_to_utc(rows.select(pl.when("naive").then("local").alias("local")).to_series(), zone)
+    both = rest.with_columns(placed.alias("placed")).select(pl.coalesce("rest", "placed"))
+    return both.to_series(), reasons
 
 
 def _from_datetime(column: pl.Series, dtype: pl.Datetime, context: TimeContext) -> Times:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.quality import reason_counts
+from pipelines.build import reason_counts
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle, resolve
@@ -14,7 +14,7 @@ from stockbot.evaluate import Rule
 from stockbot.live.feeds import ReplayFeed
 from stockbot.live.risk import KillSwitch, require_live_allowed
 from stockbot.live.runner import Runner
-from stockbot.live.signals import SignalLog
+from stockbot.live.signals import Mode, SignalLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def replay(request: ReplayRequest, *, progress: Callable[[int, int], None] | Non
     kill.check()
     store = None if request.warm_start is None else FeatureStore.open(request.warm_start)
     feed = ReplayFeed(request.sources, request.hints, chunk=request.chunk)
-    mode = "LIVE" if request.live else "DRY"
+    mode: Mode = "LIVE" if request.live else "DRY"
     rule = Rule.of(in_force(bundle, request.settings))
     with SignalLog(request.signals, mode=mode) as log, kill.listening():
         runner = Runner(bundle, rule, log=log, kill=kill, warm_start=store)

@@ -1,0 +1,63 @@
+"""The rows of a feature store beside what a model says about them: what `export` and `chart` share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pipelines.panel import require_features
+from pipelines.store import FeatureStore
+from stockbot.bundle import Bundle
+from stockbot.evaluate import Rule, predict_rows
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """One symbol's finished rows, oldest first; a bar that was still open when the archive ended is left out.
+
+    Attributes:
+        frame: the store's columns.
+        actionable_at: (rows,) int64, ns UTC, when each row was known: from then on its prediction may be acted on.
+        prediction: (rows,) float64, NaN where no whole window ends; None without a model.
+        position: (rows,) int8, +1, 0 or -1, 0 where there is no prediction; None without a model.
+    """
+
+    symbol: str
+    frame: pl.DataFrame
+    actionable_at: NDArray[np.int64]
+    prediction: NDArray[np.float64] | None
+    position: NDArray[np.int8] | None
+
+
+def scored_rows(store: FeatureStore, symbol: str, bundle: Bundle | None, rule: Rule | None) -> ScoredRows:
+    """Read a symbol and let the model, if there is one, predict at every row that ends a whole window.
+
+    Raises:
+        DataError: unknown symbol, or a store without the model's features.
+    """
+    frame = store.read(symbol, closed_only=True)
+    actionable_at = _actionable_at(frame, store)
+    if bundle is None or rule is None:
+        return ScoredRows(symbol, frame, actionable_at, None, None)
+    require_features(store, bundle.features)
+    matrix = frame.select(bundle.features).to_numpy(order="c")
+    prediction = predict_rows(bundle, matrix, frame["timestamp"].to_physical().to_numpy())
+    return ScoredRows(symbol, frame, actionable_at, prediction, rule.positions(prediction))
+
+
+def _actionable_at(frame: pl.DataFrame, store: FeatureStore) -> NDArray[np.int64]:
+    label = frame["timestamp"].to_physical().to_numpy()
+    if store.manifest["source_kind"] == "candles":
+        return _next_label(label)
+    if store.bars.kind == "time":
+        return label + int(store.bars.size)
+    return frame["last_timestamp"].to_physical().to_numpy()
+
+
+def _next_label(label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Candles do not say whether they are stamped at their start or end: the next stamp is late enough for both."""
+    if len(label) == 0:
+        return label
+    usual = int(np.median(np.diff(label))) if len(label) > 1 else 0
+    return np.append(label[1:], label[-1] + usual)

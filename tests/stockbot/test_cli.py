@@ -1,0 +1,82 @@
+"""The command line as a user meets it: exit codes, one-line errors, light help."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.test_build import write_ticks
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"tensorflow", "keras", "polars", "numba", "numpy", "pyarrow", "pandas", "sklearn", "onnxruntime", "matplotlib"}
+
+
+def stockbot(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stockbot", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=200)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = "import sys\nfrom stockbot.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "build-features" in done.stdout
+    loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert not loaded & HEAVY
+    assert not loaded & {"pydantic", "yaml", "rich"}
+
+
+def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
+    write_ticks(tmp_path / "ticks.csv", 0, 3000)
+    done = stockbot("build-features", "ticks.csv", "--out", "store", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["rows_in"] == result["rows_out"] + sum(result["quarantined"].values()) == 6001
+    again = stockbot("build-features", "ticks.csv", "--out", "store", cwd=tmp_path)
+    assert again.returncode == 1
+    assert again.stderr == "error: store: holds a feature store already; give --overwrite to replace it, or another --out\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("build-features", "nowhere.csv"), 1, "nowhere.csv"),
+        (("build-features", "ticks.csv", "--bars", "tick", "--bar-size", "0"), 2, "expected a number above 0"),
+        (("build-features", "ticks.csv", "--config", "typo.yaml"), 2, "`lookbak` is not a setting"),
+        (("build-features", "ticks.csv", "--column", "price"), 2, "--column: expected NAME=COLUMN"),
+        (("build-features", "empty.csv"), 1, "empty.csv"),
+        (("build-features", "ticks.csv", "--out", "ticks.csv/store"), 1, "cannot create the output folder"),
+        (("build-features", "ticks.csv", "--config", "feature.yaml"), 1, "feature 'rsi_14' is not known"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    write_ticks(tmp_path / "ticks.csv", 0, 100)
+    (tmp_path / "typo.yaml").write_text("lookbak: 3\n")
+    (tmp_path / "feature.yaml").write_text("features: [rsi_14]\n")
+    (tmp_path / "empty.csv").write_text("")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = stockbot(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_wrong_usage_is_exit_two_and_says_where_help_is(tmp_path: Path) -> None:
+    done = stockbot("build-features", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Missing argument 'SOURCES...'" in done.stderr
+    assert "--help" in done.stderr
+    assert stockbot("nonsense", cwd=tmp_path).returncode == 2
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = stockbot("--debug", "build-features", "nowhere.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
