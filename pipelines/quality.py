@@ -7,7 +7,7 @@ import polars as pl
 from pipelines.schema import ASK_BAR, BID_BAR, OHLC
 
 RAGGED_ROW = "ragged_row"
-UNBALANCED_QUOTE = "unbalanced_quote"
+MALFORMED_QUOTE = "malformed_quote"
 UNPARSABLE_TIMESTAMP = "unparsable_timestamp"
 AMBIGUOUS_LOCAL_TIME = "ambiguous_local_time"
 NONEXISTENT_LOCAL_TIME = "nonexistent_local_time"

@@ -172,8 +172,10 @@ class SourceHints:
         _check_choice("crossed_quotes", self.crossed_quotes, ("quarantine", "keep"))
         for name in self.columns:
             _check_choice("columns", name, tuple(ALIASES))
-        if self.delimiter is not None and len(self.delimiter) != 1:
-            raise DataError(f"source.delimiter: expected one character, received {self.delimiter!r}")
+        if self.delimiter is not None and not re.fullmatch(r'[^\w"\r\n.+-]', self.delimiter):
+            raise DataError(
+                f"source.delimiter: expected one character that no cell begins with, received {self.delimiter!r}"
+            )
 
 
 HINT_NAMES = tuple(f.name for f in fields(SourceHints))

@@ -8,78 +8,88 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipelines.store import FeatureStore
-from stockbot.bundle import Bundle
+from stockbot.bundle import Bundle, resolve
 from stockbot.charts import ChartData
-from stockbot.config import CostsConfig
-from stockbot.errors import StockbotError, UsageError
+from stockbot.config import Config, CostsConfig
+from stockbot.errors import StockbotError
 from stockbot.evaluate import Rule, equity
+from stockbot.live.replay import in_force
 from stockbot.live.signals import read_signals
-from stockbot.scored import scored_rows
+from stockbot.scored import ScoredRows, scored_rows
 
+Span = tuple[datetime | None, datetime | None]
 POSITIONS = {"LONG": 1, "SHORT": -1, "FLAT": 0}
 
 
-def chart_of_store(
-    store: FeatureStore,
-    bundle: Bundle,
+def chart_of(
+    source: Path,
     *,
-    rule: Rule,
-    costs: CostsConfig,
+    artifacts: Path,
+    model: str | None,
+    settings: Config,
     symbol: str | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
+    span: Span = (None, None),
 ) -> ChartData:
-    """One symbol of a store under a model; the first symbol when none is named, rows with start <= label < end.
+    """What to draw of a feature store (a folder, scored by a model) or of a signal log (a file).
+
+    Args:
+        model: id, beginning of one, `latest`, or None for the current one; a signal log needs no model at hand.
+        settings: its `live` and `costs`, where stated, replace those of the model.
+        symbol: None for the first one.
+        span: rows with first <= label < second, UTC; None leaves an end open.
 
     Raises:
-        DataError: unknown symbol, or features the model needs are missing. StockbotError: no row in the span.
+        DataError: no store or log there, an unknown symbol, or missing features. StockbotError: no row to draw.
     """
-    rows = scored_rows(store, symbol or store.symbols[0], bundle, rule)
-    if rows.prediction is None or rows.position is None:
-        raise TypeError("scored_rows was given a model and returned no prediction")
-    inside = _inside(rows.frame["timestamp"], start, end)
-    if not inside.any():
-        raise StockbotError(f"{store.path}: {rows.symbol} has no row in the span; see --from and --to")
+    if not source.is_dir():
+        return _of_signals(source, costs=settings.costs, symbol=symbol, span=span)
+    store = FeatureStore.open(source)
+    bundle = resolve(artifacts, model)
+    rows = scored_rows(store, symbol or store.symbols[0], bundle, Rule.of(in_force(bundle, settings)))
+    return chart_of_rows(rows, bundle, settings=settings, span=span)
+
+
+def chart_of_rows(rows: ScoredRows, bundle: Bundle, *, settings: Config, span: Span = (None, None)) -> ChartData:
+    """What to draw of rows that the model has scored."""
+    inside = _inside(rows.frame["timestamp"], span)
+    if rows.prediction is None or rows.position is None or not inside.any():
+        raise StockbotError(f"{rows.symbol}: no scored row in the span; widen --from and --to")
+    config = in_force(bundle, settings)
+    rule = Rule.of(config)
     frame = rows.frame.filter(inside)
-    close, position = frame["close"].to_numpy(), rows.position[inside]
+    kept = inside.to_numpy()
+    close, position = frame["close"].to_numpy(), rows.position[kept]
     return ChartData(
         symbol=rows.symbol,
         model=bundle.id,
         objective=bundle.objective,
-        time=rows.actionable_at[inside].view("datetime64[ns]"),
-        **{name: frame[name].to_numpy() for name in ("open", "high", "low", "close")},
-        prediction=rows.prediction[inside],
+        time=rows.actionable_at[kept].view("datetime64[ns]"),
+        close=close,
+        open=frame["open"].to_numpy(),
+        high=frame["high"].to_numpy(),
+        low=frame["low"].to_numpy(),
+        prediction=rows.prediction[kept],
         threshold=rule.up,
         floor=rule.down,
         position=position,
-        **_worth(close, position, costs),
+        equity=equity(close, position, config.costs),
+        hold=np.log(close / close[0]),
+        turnover=_turnover(position),
     )
 
 
-def chart_of_signals(
-    path: Path,
-    *,
-    costs: CostsConfig,
-    symbol: str | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-) -> ChartData:
-    """One symbol of a signal log, under the model of its last line; the log's first symbol when none is named.
-
-    Raises:
-        DataError: the log is missing or altered. UsageError: it has no line of that symbol in the span.
-    """
+def _of_signals(path: Path, *, costs: CostsConfig, symbol: str | None, span: Span) -> ChartData:
+    """One symbol of a signal log, under the model of its last line."""
     signals = read_signals(path)
     symbols = signals["symbol"].unique(maintain_order=True).to_list()
     if not symbols or (symbol is not None and symbol not in symbols):
-        raise UsageError(f"{path}: no signal of {symbol or 'any symbol'}; it holds {', '.join(symbols) or 'nothing'}")
-    mine = signals.filter(pl.col("symbol") == (symbol or symbols[0]))
-    mine = mine.filter(pl.Series(_inside(mine["bar"], start, end)))
+        raise StockbotError(f"{path}: no signal of {symbol or 'any symbol'}; it holds {', '.join(symbols) or 'none'}")
+    mine = signals.filter(pl.col("symbol") == (symbol or symbols[0])).sort("known_at", maintain_order=True)
+    mine = mine.filter(_inside(mine["bar"], span))
     if mine.is_empty():
-        raise UsageError(f"{path}: no signal of {symbol or symbols[0]} in the span; see --from and --to")
+        raise StockbotError(f"{path}: no signal of {symbol or symbols[0]} in the span; widen --from and --to")
     # A dry and a live run may both have logged a bar: they say the same, one of them is drawn.
     mine = mine.filter(pl.col("model") == mine["model"][-1]).unique("signal_id", keep="last", maintain_order=True)
-    mine = mine.sort("known_at", maintain_order=True)
     close = mine["price"].to_numpy()
     position = mine["action"].replace_strict(POSITIONS, return_dtype=pl.Int8).to_numpy()
     threshold = float(mine["threshold"][-1])
@@ -94,22 +104,20 @@ def chart_of_signals(
         threshold=threshold,
         floor=1.0 - threshold if is_probability else -threshold,
         position=position,
-        **_worth(close, position, costs),
+        equity=equity(close, position, costs),
+        hold=np.log(close / close[0]),
+        turnover=_turnover(position),
     )
 
 
-def _inside(stamps: pl.Series, start: datetime | None, end: datetime | None) -> NDArray[np.bool_]:
+def _inside(stamps: pl.Series, span: Span) -> pl.Series:
     keep = pl.repeat(True, len(stamps), eager=True)
-    if start is not None:
-        keep &= stamps >= start
-    if end is not None:
-        keep &= stamps < end
-    return keep.to_numpy()
+    if span[0] is not None:
+        keep &= stamps >= span[0]
+    if span[1] is not None:
+        keep &= stamps < span[1]
+    return keep
 
 
-def _worth(close: NDArray[np.float64], position: NDArray[np.int8], costs: CostsConfig) -> dict[str, object]:
-    return {
-        "equity": equity(close, position, costs),
-        "hold": np.log(close / close[0]),
-        "turnover": float(np.abs(np.diff(position.astype(np.float64), prepend=0.0)).sum()),
-    }
+def _turnover(position: NDArray[np.int8]) -> float:
+    return float(np.abs(np.diff(position.astype(np.float64), prepend=0.0)).sum())

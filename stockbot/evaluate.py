@@ -91,7 +91,7 @@ def score(predictions: np.ndarray, labels: np.ndarray, objective: str) -> dict[s
     direction = objective == "direction"
     middle = 0.5 if direction else 0.0
     moved = labels != middle
-    hits = (predictions[moved] > middle) == (labels[moved] > middle)
+    hits = np.sign(predictions[moved] - middle) == np.sign(labels[moved] - middle)
     return {
         "loss": float(np.mean(_losses(predictions, labels, direction))),
         "mae": float(np.mean(np.abs(predictions - labels))),

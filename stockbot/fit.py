@@ -53,18 +53,20 @@ def fit_model(
     Args:
         device: `auto` (all GPUs, else all logical CPUs), `cpu`, `gpu` or one such as `gpu:1`.
         progress: called with (windows seen, windows of all epochs).
-        report: called with one line an epoch.
+        report: called with a line on the devices and one an epoch.
 
     Raises:
         UsageError: no such device. StockbotError: the loss is no longer a number.
     """
-    strategy = choose_strategy(device)
+    devices = choose_devices(device)
+    if report is not None:
+        report(f"devices {' '.join(devices)}")
     training = data.config.training
     keras.utils.clear_session()
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(training.seed)
     train, validation = data.windows(data.split.train), data.windows(data.split.validation)
-    with strategy.scope():
+    with _strategy(devices).scope():
         model = build_model(data.config, len(data.panel.features))
     history = model.fit(
         window_dataset(train, batch_size=training.batch_size, seed=training.seed, epochs=training.epochs),
@@ -87,8 +89,11 @@ def fit_model(
     return Fitted(model, epochs, best)
 
 
-def choose_strategy(device: str) -> "tf.distribute.Strategy":
-    """Where to train: MirroredStrategy over several devices, one named device, or TensorFlow's default.
+def choose_devices(device: str) -> list[str]:
+    """Names of the devices to train on.
+
+    Args:
+        device: `auto` (all GPUs, else all logical CPUs), `cpu`, `gpu` or one such as `gpu:1`.
 
     Raises:
         UsageError: no such device; names those that are visible.
@@ -96,14 +101,19 @@ def choose_strategy(device: str) -> "tf.distribute.Strategy":
     gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
     single = {entry.name.removeprefix("/device:").lower(): [entry] for entry in (*gpus, *cpus)}
     groups = {"auto": gpus or cpus, "cpu": cpus[:1], "gpu": gpus, **single}
-    chosen = [entry.name for entry in groups.get(device, [])]
-    if not chosen:
+    if not groups.get(device):
         raise UsageError(f"--device: {device!r} is not visible; choose auto, {', '.join(single)}")
-    if len(chosen) == 1:
-        return tf.distribute.get_strategy() if device == "auto" else tf.distribute.OneDeviceStrategy(chosen[0])
+    return [entry.name for entry in groups[device]]
+
+
+def _strategy(devices: list[str]) -> "tf.distribute.Strategy":
+    if len(devices) == 1:
+        return tf.distribute.OneDeviceStrategy(devices[0])
     # NCCL has no CPU kernels; on GPUs it is the default and the fastest.
-    reduction = None if gpus else tf.distribute.ReductionToOneDevice()
-    return tf.distribute.MirroredStrategy(chosen, cross_device_ops=reduction)
+    on_cpu = "CPU" in devices[0]
+    return tf.distribute.MirroredStrategy(
+        devices, cross_device_ops=tf.distribute.ReductionToOneDevice() if on_cpu else None
+    )
 
 
 class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]

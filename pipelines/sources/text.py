@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipelines.errors import DataError
-from pipelines.quality import RAGGED_ROW, UNBALANCED_QUOTE
+from pipelines.quality import RAGGED_ROW, MALFORMED_QUOTE
 from pipelines.schema import EXACT_ALIASES, REJECTED_SCHEMA, SourceHints
 from pipelines.sources.columns import is_known_name
 from pipelines.sources.table import RawTable
@@ -17,8 +17,9 @@ from pipelines.sources.table import RawTable
 _DELIMITERS = (",", ";", "\t", "|")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SAMPLE_LINES = 300
+_COMMENT = ("#", "//")
 _NUMERIC = re.compile(r"^[+-]?(\d[\d.,:/\- TZ+]*|\.\d+)([eE][+-]?\d+)?( ?[AP]M)?$")
-_QUOTED = re.compile(r'"[^"]*"')
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _MESSAGE = re.compile(r"^\s*(\d+\s+)?[{\[]")
 
 
@@ -41,9 +42,9 @@ def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
     lines = pl.read_lines(io.BytesIO(data)).to_series()
     if b"\r" in data:
         lines = lines.str.strip_suffix("\r")
-    sample = [line for line in lines.head(_SAMPLE_LINES).to_list() if line.strip()]
+    sample = [line for line in lines.head(_SAMPLE_LINES).to_list() if line.strip() and not line.startswith(_COMMENT)]
     if not sample:
-        raise DataError(f"{origin}: the file has no rows; expected a table of market data")
+        raise DataError(f"{origin}: no rows: the file holds only comment lines; expected a table of market data")
     if _MESSAGE.match(sample[0]):
         raise DataError(
             f"{origin}: holds JSON messages (a raw feed capture), not a table; expected delimited rows: "
@@ -87,7 +88,7 @@ def _read_head(lines: pl.Series, delimiter: str, width: int, header: bool | None
     for index, line in enumerate(lines.head(_SAMPLE_LINES).to_list()):
         if not line.strip():
             continue
-        bare = line.lstrip("#/ ") if line.startswith(("#", "//")) else line
+        bare = line.lstrip("#/ ") if line.startswith(_COMMENT) else line
         names = tuple(_cells(bare, delimiter))
         if header is False and bare is line:
             return _Head(tuple(notes), None, index)
@@ -112,11 +113,11 @@ def _split(origin: str, lines: pl.Series, delimiter: str, head: _Head) -> RawTab
     body = pl.DataFrame({"raw": lines[head.start :]}).with_row_index("line", head.start + 1)
     body = body.filter(pl.col("raw").str.strip_chars() != "").with_columns(pl.col("line").cast(pl.Int64))
     if not body.height:
-        what = f"only the header {', '.join(head.names)}" if head.names else "only comment lines"
+        what = f"only the header {', '.join(head.names)}" if head.names else "no line of data"
         raise DataError(f"{origin}: no rows: the file holds {what}; expected at least one row of data")
     body = _with_widths(body, delimiter)
     names = _fitted_names(body, head.names, delimiter)
-    good = body.filter((pl.col("width") == len(names)) & pl.col("balanced"))
+    good = body.filter((pl.col("width") == len(names)) & pl.col("formed"))
     if not good.height or len(names) < 2:
         raise DataError(
             f"{origin}: line {body['line'][0]} has {body['width'][0]} fields, the header has {len(names)}; expected "
@@ -136,11 +137,13 @@ def _split(origin: str, lines: pl.Series, delimiter: str, head: _Head) -> RawTab
 
 
 def _with_widths(body: pl.DataFrame, delimiter: str) -> pl.DataFrame:
-    raw, quotes = pl.col("raw"), pl.col("raw").str.count_matches('"', literal=True)
+    raw = pl.col("raw")
     if not body["raw"].str.contains('"', literal=True).any():
-        return body.with_columns(_count(raw, delimiter), balanced=pl.lit(True))
-    bare = raw.str.replace_all(_QUOTED.pattern, "")
-    return body.with_columns(_count(bare, delimiter), balanced=quotes % 2 == 0)
+        return body.with_columns(_count(raw, delimiter), formed=pl.lit(True))
+    # A cell is free of quotes, or quoted as a whole with its own quotes doubled; anything else is damage.
+    cell = rf'(?:[^"\x{{{ord(delimiter):x}}}]*|{_QUOTED.pattern})'
+    formed = raw.str.contains(rf"^{cell}(?:\x{{{ord(delimiter):x}}}{cell})*$")
+    return body.with_columns(_count(raw.str.replace_all(_QUOTED.pattern, ""), delimiter), formed=formed)
 
 
 def _count(text: pl.Expr, delimiter: str) -> pl.Expr:
@@ -169,7 +172,7 @@ def _columns(rows: pl.Series, delimiter: str, width: int) -> pl.DataFrame:
 
 
 def _ragged(origin: str, body: pl.DataFrame, width: int) -> pl.DataFrame:
-    bad = body.filter((pl.col("width") != width) | ~pl.col("balanced"))
+    bad = body.filter((pl.col("width") != width) | ~pl.col("formed"))
     ragged = pl.format(RAGGED_ROW + ":{}_of_{}_fields", pl.col("width"), pl.lit(width))
-    reason = pl.when("balanced").then(ragged).otherwise(pl.lit(UNBALANCED_QUOTE))
+    reason = pl.when("formed").then(ragged).otherwise(pl.lit(MALFORMED_QUOTE))
     return bad.select(file=pl.lit(origin, dtype=pl.String), line="line", reason=reason, raw="raw").cast(REJECTED_SCHEMA)  # type: ignore[arg-type]

@@ -188,11 +188,13 @@ def _from_float(column: pl.Series, context: TimeContext) -> Times:
             f"{context.where}: holds nanoseconds as {column.dtype}, which cannot keep them; expected integers: "
             "write the column as int64"
         )
-    whole = bool((finite == finite.floor()).all())
+    rows = pl.DataFrame({"value": column.cast(pl.Float64)})
+    whole = pl.col("value").floor().cast(pl.Int64, strict=False)
     # A float64 of epoch seconds resolves about 0.2 us: microseconds are all that it can state.
-    text = column.cast(pl.Float64).round(0 if whole else 6)
-    decimal = pl.Series(text.cast(pl.Decimal(38, 6), strict=False)).cast(pl.String)
-    return _from_text(decimal.str.strip_chars_end("0").str.strip_suffix("."), context)
+    micros = whole * 1_000_000 + ((pl.col("value") - whole) * 1e6).round().cast(pl.Int64, strict=False)
+    text = pl.format("{}.{}", micros // 1_000_000, (micros % 1_000_000).cast(pl.String).str.zfill(6))
+    trimmed = text.str.strip_chars_end("0").str.strip_suffix(".")
+    return _from_text(rows.select(trimmed.alias("text")).to_series(), context)
 
 
 def _number_unit(sample: list[str], context: TimeContext) -> str | None:

@@ -52,7 +52,9 @@ def local_to_utc(local: pl.Series, zone: str) -> tuple[pl.Series, pl.Series]:
     offset = fixed_offset(zone)
     none = pl.repeat(None, len(local), dtype=pl.String, eager=True)
     if offset is not None:
-        return (local - offset).dt.replace_time_zone("UTC"), none
+        # In integers: `Series - timedelta` turns a series of one row into microseconds (polars 2.1).
+        utc = local.cast(pl.Int64) - int(offset.total_seconds()) * 1_000_000_000
+        return utc.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"), none
     strict = local.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
     if strict.null_count() > local.null_count():
         earliest = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")

@@ -54,7 +54,7 @@ def command(
     opened = FeatureStore.open(store)
     with_model = not no_model and (model_id is not None or current(folder) is not None)
     bundle = resolve(folder, model_id) if with_model else None
-    rule = Rule.of(in_force(bundle, config if has_settings(config_path) else None)) if bundle else None
+    rule = Rule.of(in_force(bundle, config)) if bundle else None
     with progress("export", "symbols") as advance:
         report = export(opened, out, bundle=bundle, rule=rule, symbols=symbols, progress=advance)
     result = {"csv": str(report.path), "schema": str(report.schema), "rows": report.rows}

@@ -22,7 +22,9 @@ from stockbot.cli.options import (
 @click.option("--signals", type=click.Path(path_type=Path), help="Signal log; default: signals.txt in --artifacts.")
 @click.option("--warm-start", type=click.Path(path_type=Path), metavar="STORE", help="Go on from a feature store.")
 @click.option("--live", is_flag=True, help="Mark lines LIVE; needs `live.enabled: true`. No broker is attached.")
-@click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Rows at once; lines do not change.")
+@click.option(
+    "--chunk", type=click.IntRange(1), default=1, show_default=True, help="Rows at once; lines do not change."
+)
 @source_options
 @model_option
 @artifacts_option
@@ -44,7 +46,7 @@ def command(
 
     A dry run unless --live is given. A file named KILL in the artifacts folder halts it (exit 1); Ctrl-C ends it
     cleanly. Run again after a crash: what is logged already is not logged twice. Thresholds and costs are those
-    of the configuration file if there is one, else those the model was trained with.
+    of the configuration file if it states them, else those the model was trained with.
 
     \b
     Examples:
@@ -62,7 +64,7 @@ def command(
         artifacts=folder,
         signals=signals or folder / "signals.txt",
         model=model_id,
-        settings=config if has_settings(config_path) else None,
+        settings=config,
         live=live,
         warm_start=warm_start,
         chunk=chunk,

@@ -23,7 +23,7 @@ class ReplayRequest:
 
     Attributes:
         artifacts: folder of the models, the current pointer and the kill file.
-        settings: thresholds and costs to use; None for those the model was trained with.
+        settings: its `live` and `costs`, where stated, replace those the model was trained with.
         live: mark the lines LIVE; needs `live.enabled` in `settings`.
         warm_start: feature store to go on from; None starts cold.
         chunk: rows handed to the runner at once; the lines do not depend on it.
@@ -33,8 +33,8 @@ class ReplayRequest:
     hints: SourceHints
     artifacts: Path
     signals: Path
+    settings: Config
     model: str | None = None
-    settings: Config | None = None
     live: bool = False
     warm_start: Path | None = None
     chunk: int = 1
@@ -47,7 +47,7 @@ def replay(request: ReplayRequest, *, progress: Callable[[int, int], None] | Non
         HaltedError: the kill switch. UsageError: `live` without leave. ArtifactError: no usable model.
         DataError: unreadable sources, or a signal log that was altered.
     """
-    require_live_allowed(live=request.live, enabled=request.settings is not None and request.settings.live.enabled)
+    require_live_allowed(live=request.live, enabled=request.settings.live.enabled)
     bundle = resolve(request.artifacts, request.model)
     kill = KillSwitch(request.artifacts)
     kill.check()
@@ -70,8 +70,7 @@ def replay(request: ReplayRequest, *, progress: Callable[[int, int], None] | Non
     }
 
 
-def in_force(bundle: Bundle, settings: Config | None) -> Config:
-    """The model's own configuration, with the thresholds and costs of `settings` when there are any."""
-    if settings is None:
-        return bundle.config
-    return bundle.config.model_copy(update={"live": settings.live, "costs": settings.costs})
+def in_force(bundle: Bundle, settings: Config) -> Config:
+    """The model's own configuration, with `live` and `costs` of `settings` where these were stated."""
+    stated = settings.model_fields_set & {"live", "costs"}
+    return bundle.config.model_copy(update={name: getattr(settings, name) for name in stated})
