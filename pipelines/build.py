@@ -20,6 +20,7 @@ from pipelines.errors import DataError
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import make_staging, pretty_json, publish_folder
 from pipelines.ingest import Ingested
+from pipelines.quality import LATE, reason_counts
 from pipelines.store import STAMP, Entry, FeatureStore, Period
 
 Progress = Callable[[int, int], None]
@@ -27,7 +28,6 @@ Part = tuple[Bars, NDArray[np.float32]]
 
 _PUSH = 1 << 20  # input rows pushed through the engine between two reports of progress
 _DAY_NS = 86_400 * 10**9
-LATE = "late"
 _DENSE = 150  # rows a day from which a file a day is worth having
 
 
@@ -184,11 +184,6 @@ def _new_manifest(ingested: Ingested, bars: BarSpec, plan: FeaturePlan) -> dict[
         "files": [],
         "symbols": {},
     }
-
-
-def reason_counts(rejected: pl.DataFrame) -> dict[str, int]:
-    """How many rows were quarantined for each reason."""
-    return dict(sorted(Counter(rejected["reason"].to_list()).items()))
 
 
 def _add_counts(manifest: dict[str, Any], ingested: Ingested) -> None:

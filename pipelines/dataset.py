@@ -41,6 +41,10 @@ def window_dataset(windows: WindowSet, *, batch_size: int, seed: int | None, epo
         lambda: _batches(windows, batch_size, seed, epochs), output_signature=signature
     )
     batches = epochs * steps_per_epoch(len(windows.starts), batch_size)
+    # One worker feeds all devices: the rewrite that shards over workers would drop the stated cardinality.
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    dataset = dataset.with_options(options)
     return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(PREFETCHED_BATCHES)
 
 

@@ -76,7 +76,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "local_timestamp",
         "local_ts_ns",
         "ts_init",
-        "__index_level_0__",
+        "_index_level_0_",
     ),
     "date": ("date", "day", "trade_date"),
     "time": ("time", "time_of_day"),
@@ -137,7 +137,8 @@ Kind = Literal["trades", "quotes", "candles"]
 
 def normalise(name: str) -> str:
     """Return the form in which column names are compared: `<DATE>`, `Date` and `date` are one name."""
-    return re.sub(r"[\s\-]+", "_", name.strip().strip("\"'").strip("<>").strip().lower())
+    bare = name.strip().strip("\"'").strip("<>").strip().lower()
+    return re.sub(r"[\s\-_]+", "_", bare.replace("(", "").replace(")", ""))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,12 +30,14 @@ from stockbot.scored import scored_rows
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress]]
 
+DAYS = 8  # seven to learn from, one to replay
 MARKER = ".stockbot-demo"
 SETTINGS = {
     "bars.kind": "time", "bars.size": "1m", "labels.horizon": 5, "windows.lookback": 32,
-    "model.lstm_units": [32], "model.dropout": 0.1, "training.epochs": 12, "training.batch_size": 256,
-    "training.learning_rate": 2e-3, "training.patience": 3,
-    "features": ["logret_1", "logret_5", "logret_20", "zscore_20", "rvol_20", "vwap_dev_20", "vol_z_20", "ofi_5", "ofi_20"],
+    "model.lstm_units": [32], "model.dropout": 0.2, "training.epochs": 12, "training.batch_size": 256,
+    "training.learning_rate": 1e-3, "training.patience": 3,
+    "features": ["logret_1", "logret_5", "logret_20", "zscore_20", "rvol_20", "vwap_dev_20", "vol_z_20",
+                 "ofi_5", "ofi_20"],
 }  # fmt: skip
 
 
@@ -77,7 +79,7 @@ def run_demo(folder: Path, *, seed: int = 7, ticks_per_day: int = 40_000, stage:
     config = load_config(None, SETTINGS | {"training.seed": seed})
     places.config.write_text(config.to_yaml(), encoding="utf-8")
     with stage("sample data", "files") as advance:
-        sample = generate(places.archive, ticks_per_day=ticks_per_day, seed=seed, progress=advance)
+        sample = generate(places.archive, days=DAYS, ticks_per_day=ticks_per_day, seed=seed, progress=advance)
     held_out = sample.days[-1].isoformat()
     history = [path for path in sample.files if held_out not in path.name]
     today = [path for path in sample.files if held_out in path.name]

@@ -32,7 +32,7 @@ REGIME_VOLATILITY = np.array([0.6, 1.6, 1.0])
 REGIME_ACTIVITY = np.array([0.7, 1.7, 1.2])
 TREND_SCORE = 0.006  # drift of a trending second, in units of its volatility
 FLOW_SECONDS = 480  # memory of the planted order-flow factor: a moving sum of as many seconds of noise
-FLOW_DRIFT = 0.025  # what one standard deviation of it adds to a second, in units of the second's volatility
+FLOW_DRIFT = 0.03  # what one standard deviation of it adds to a second, in units of the second's volatility
 FLOW_SIDE = 0.22  # and to the probability that the aggressor buys
 SWEEP_SHARE = 0.25  # trades that share stamp and side with the one before: one order, several makers
 HALF_SPREAD = 0.5e-4  # of the price; each further fill of a sweep pays as much again
@@ -175,7 +175,7 @@ def _trades(
     return {
         "trade_time": midnight + (seconds * 1_000.0).astype(np.int64),
         "price": np.round(middle * (1.0 + side * HALF_SPREAD * (1.0 + depth)), decimals),
-        "qty": np.maximum(np.round(rng.lognormal(-1.0, 1.2, count), 4), 0.0001),
+        "qty": np.maximum(np.round(rng.lognormal(-1.0, 0.8, count), 4), 0.0001),
         "is_buyer_maker": side < 0.0,
     }
 

@@ -89,12 +89,6 @@ def _zip_members(path: Path) -> list[tuple[str, bytes]]:
     return [(str(path) if single else f"{path}!{name}", data) for name, data in zip(names, contents, strict=True)]
 
 
-def zip_member_names(path: Path) -> list[str]:
-    """Return the names of the files inside a zip that `text_members` reads, in its order."""
-    with zipfile.ZipFile(path) as archive:
-        return [name for name in archive.namelist() if _is_content(name)]
-
-
 def _is_content(name: str) -> bool:
     parts = name.split("/")
     return bool(parts[-1]) and not any(part.startswith((".", "__MACOSX")) for part in parts)

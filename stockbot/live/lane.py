@@ -1,5 +1,6 @@
 """One symbol on its way from feed rows to whole windows: engine, scaler, window."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,6 @@ class Rows:
         bars: the bars. features: (bars, features) float32, as the store keeps them. scaled: as the model sees them.
         closed_by: (bars,) int, which of the pushed rows closed each bar, so that symbols can be put in order.
         known_at: (bars,) int64, ns UTC, when each bar was complete.
-        late: pushed rows that were left out, because the warm start had seen them.
     """
 
     bars: Bars
@@ -34,7 +34,6 @@ class Rows:
     scaled: NDArray[np.float32]
     closed_by: NDArray[np.integer[Any]]
     known_at: NDArray[np.int64]
-    late: int
 
 
 class Lane:
@@ -42,6 +41,7 @@ class Lane:
 
     Attributes:
         symbol: its name. window: its last rows, scaled.
+        late: rows that were left out so far, because the warm start had seen them.
 
     Args:
         plan: the features to compute; those of the model, or of the store for a warm start, which may be more.
@@ -49,6 +49,7 @@ class Lane:
 
     def __init__(self, symbol: str, bundle: Bundle, spec: BarSpec, plan: FeaturePlan) -> None:
         self.symbol = symbol
+        self.late = 0
         self._spec = spec
         self._scaler = bundle.scaler
         self._stream = FeatureStream(spec, plan)
@@ -73,23 +74,27 @@ class Lane:
             self.window.push(label, row)
             self.ordinal(end)
 
-    def push(self, chunk: Chunk) -> Rows:
-        """Take the next rows of this symbol, in time order."""
-        first = int(np.searchsorted(chunk.timestamp, self._not_before))
-        timestamp = chunk.timestamp[first:]
-        columns = {name: values[first:] for name, values in chunk.columns.items()}
+    def push(self, chunk: Chunk) -> Rows | None:
+        """Take the next rows of this symbol, in time order; None when they closed no bar."""
+        timestamp, columns = chunk.timestamp, chunk.columns
+        first = int(np.searchsorted(timestamp, self._not_before))
+        self.late += first
+        if first:
+            timestamp = timestamp[first:]
+            columns = {name: values[first:] for name, values in columns.items()}
         if chunk.kind == "candles":
             bars, features = self._stream.push_bars(_candles(timestamp, columns))
         else:
             bars, features = self._stream.push_ticks(timestamp, columns["price"], columns["volume"], columns["side"])
+        if not len(bars):
+            return None
         features = features[:, self._columns]
         return Rows(
             bars=bars,
             features=features,
-            scaled=self._scaler.transform(features) if len(bars) else features,
-            closed_by=first + self._closed_by(chunk.kind, bars, timestamp) if len(bars) else bars.ticks,
+            scaled=self._scaler.transform(features),
+            closed_by=first + self._closed_by(chunk.kind, bars, timestamp),
             known_at=known_at(bars, chunk.kind, self._spec),
-            late=first,
         )
 
     def ordinal(self, known_at_ns: int) -> int:
@@ -122,6 +127,6 @@ def known_at(bars: Bars, kind: Kind, spec: BarSpec) -> NDArray[np.int64]:
     return bars.last_timestamp
 
 
-def _candles(timestamp: NDArray[np.int64], columns: dict[str, NDArray[np.float64]]) -> Bars:
+def _candles(timestamp: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> Bars:
     stamps = pl.Series("timestamp", timestamp).cast(TIMESTAMP)
     return Bars.from_candles(pl.DataFrame([stamps, *(pl.Series(name, columns[name]) for name in CANDLE_COLUMNS)]))

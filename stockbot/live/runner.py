@@ -1,7 +1,7 @@
 """The live loop: feed rows in, one logged line for each prediction out, the kill switch asked before each."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any
@@ -104,6 +104,7 @@ class Runner:
                     progress(told)
         finally:
             feed.close()
+            self.report.late = sum(lane.late for lane in self._lanes.values())
             self.report.seconds = (perf_counter_ns() - begin) / 1e9
             self.report.stopped_by = self._kill.stop_signal
         return self.report
@@ -111,16 +112,14 @@ class Runner:
     def _take(self, chunk: Chunk) -> bool:
         """Push a chunk through its lanes and decide on the bars in the order their last rows came."""
         closed: list[tuple[int, Lane, Rows, int, float]] = []
-        for code in np.unique(chunk.code):
-            lane = self._lane(chunk.symbols[code])
-            places = np.flatnonzero(chunk.code == code)
+        for symbol, places, part in _by_symbol(chunk):
+            lane = self._lane(symbol)
             begin = perf_counter_ns()
-            rows = lane.push(_part(chunk, places))
-            self.report.late += rows.late
-            share = (perf_counter_ns() - begin) / 1e3 / max(len(rows.bars), 1)
-            closed += [
-                (int(places[place]), lane, rows, bar, share) for bar, place in enumerate(rows.closed_by.tolist())
-            ]
+            rows = lane.push(part)
+            if rows is not None:
+                share = (perf_counter_ns() - begin) / 1e3 / len(rows.bars)
+                order = places[rows.closed_by].tolist()
+                closed += [(place, lane, rows, bar, share) for bar, place in enumerate(order)]
         self.report.rows += len(chunk)
         closed.sort(key=lambda item: item[0])
         return all(self._decide(lane, rows, bar, share) for _, lane, rows, bar, share in closed)
@@ -181,11 +180,16 @@ class Runner:
         self._bundle.predict(np.zeros(shape, np.float32))
 
 
-def _part(chunk: Chunk, places: NDArray[np.intp]) -> Chunk:
-    if len(places) == len(chunk):
-        return chunk
-    columns = {name: values[places] for name, values in chunk.columns.items()}
-    return Chunk(chunk.kind, chunk.symbols, chunk.code[places], chunk.timestamp[places], columns)
+def _by_symbol(chunk: Chunk) -> Iterator[tuple[str, NDArray[np.intp], Chunk]]:
+    """(symbol, its places in the chunk, its rows) of each symbol in the chunk."""
+    if len(chunk) == 1:  # the usual live case, at a tenth of the cost
+        yield chunk.symbols[int(chunk.code[0])], np.zeros(1, np.intp), chunk
+        return
+    for code in np.unique(chunk.code):
+        places = np.flatnonzero(chunk.code == code)
+        columns = {name: values[places] for name, values in chunk.columns.items()}
+        part = Chunk(chunk.kind, chunk.symbols, chunk.code[places], chunk.timestamp[places], columns)
+        yield chunk.symbols[code], places, part
 
 
 def _require_fit(store: FeatureStore, bundle: Bundle, spec: BarSpec) -> None:

@@ -65,7 +65,8 @@ def test_delimiters_and_line_ends(tmp_path: Path, delimiter: str, newline: str, 
 
 
 def test_byte_order_mark_comments_and_blank_lines(tmp_path: Path) -> None:
-    text = "\ufeff# made by hand\n\nTimes are UTC,https://example.org\ndate,open,high,low,close\n\n2020-01-02 10:00,1,3,1,2\n"
+    head = "\ufeff# made by hand\n\nTimes are UTC,https://example.org\ndate,open,high,low,close\n"
+    text = head + "\n2020-01-02 10:00,1,3,1,2\n"
     found = _read(tmp_path, text)
     assert found.rows_in == 1
     assert _stamps(found) == ["2020-01-02 10:00:00.000000000"]
@@ -191,6 +192,7 @@ def test_id_is_the_time_where_nothing_else_is(tmp_path: Path) -> None:
         ("XYZ", "Volume USD,Volume BTC", 92.0),
         ("XYZ", "Volume,Volume USD", 61.0),
         ("XYZ", "VolumeFrom,VolumeTo", 61.0),
+        ("XYZ", "Volume_(Currency),Volume_(BTC)", 92.0),
         ("XYZ", "<VOL>,<TICKVOL>", 61.0),
         ("XYZ", "quote_qty,cum_vol", 0.0),
     ],

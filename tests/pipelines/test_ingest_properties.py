@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import polars as pl
 from hypothesis import given, settings
@@ -55,7 +56,7 @@ FORMS: dict[str, tuple[Callable[[int], str], int]] = {
     "month first": (_calendar("%m/%d/%Y %I:%M:%S %p", 0), SECOND),
     "year slashes": (_calendar("%Y/%m/%d,%H:%M:%S.FFF", 6), 10**3),
 }
-ORDERS = {"day first": "dmy", "month first": "mdy"}
+ORDERS: dict[str, Literal["dmy", "mdy"]] = {"day first": "dmy", "month first": "mdy"}
 
 # From 2001-09-09, the first second of ten digits, to 2099: compact dates begin with 19 or 20.
 STAMPS = st.integers(10**18, 4_102_444_800 * SECOND - 1)
@@ -83,7 +84,11 @@ def test_ticks_survive_the_round_trip(
     text = newline.join(delimiter.join([f"{quote}{line[0]}{quote}", *line[1:]]) for line in lines)
     columns: dict[str, str | int] = {"timestamp": 0, "price": 1, "volume": 2}
     hints = SourceHints(
-        timezone="UTC", date_order=ORDERS.get(form), columns=columns, header=header, delimiter=delimiter  # type: ignore[arg-type]
+        timezone="UTC",
+        date_order=ORDERS.get(form),
+        columns=columns,
+        header=header,
+        delimiter=delimiter,
     )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "X.csv"

@@ -117,7 +117,7 @@ def test_zone_of_the_user_is_applied(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", ["Gmt time", "timestamp_utc", "Time (UTC)"])
 def test_a_column_name_may_state_the_zone(tmp_path: Path, head: str) -> None:
-    assert _stamps(_read(tmp_path, ["2020-01-02 09:30"], head=head, columns={"timestamp": 0}))
+    assert _stamps(_read(tmp_path, ["2020-01-02 09:30"], head=head)) == ["2020-01-02 09:30:00.000000000"]
 
 
 def test_offsets_of_the_text_win_over_the_zone_and_rows_without_are_damaged(tmp_path: Path) -> None:

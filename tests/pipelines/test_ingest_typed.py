@@ -145,7 +145,7 @@ def test_naive_datetimes_need_a_zone(tmp_path: Path) -> None:
 
 def test_nanoseconds_in_a_float_column_are_refused(tmp_path: Path) -> None:
     path = _parquet(tmp_path, {"time": [float(STAMP)], "price": [1.0]})
-    with pytest.raises(DataError, match="nanoseconds as Float64.*int64"):
+    with pytest.raises(DataError, match=r"nanoseconds as Float64.*int64"):
         read_source(path)
 
 

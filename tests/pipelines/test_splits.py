@@ -143,7 +143,7 @@ def test_an_empty_part_is_named_with_its_knobs() -> None:
     time, offsets = np.arange(30), np.array([0, 30])
     starts = window_starts(np.zeros(30, dtype=np.int64), 4, 1)
     split = split_windows(starts, time, offsets, Boundaries(10, 12), span=5)
-    with pytest.raises(DataError, match="no validation window .* 5 unbroken rows"):
+    with pytest.raises(DataError, match=r"no validation window .* 5 unbroken rows"):
         require_windows(split, span=5)
 
 

@@ -1,0 +1,48 @@
+"""Rows of a store become one matrix; what cannot be used is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.errors import DataError
+from pipelines.panel import load_panel, panel_windows
+from tests.stockbot.markets import make_store, wave
+
+SECOND = 10**9
+
+
+def test_symbols_stand_one_after_another_as_the_store_holds_them(tmp_path: Path) -> None:
+    store = make_store(tmp_path, {"BBB": wave(40), "AAA": wave(30, seed=1)})
+    panel = load_panel(store, ["rsi_wilder_5", "logret_1"])
+    assert panel.symbols == ("AAA", "BBB")
+    assert panel.offsets.tolist() == [0, 30, 70]
+    assert panel.matrix.dtype == np.float32
+    assert panel.matrix.flags.c_contiguous
+    frame = store.read("BBB")
+    np.testing.assert_array_equal(panel.matrix[30:, 0], frame["rsi_wilder_5"].to_numpy())
+    np.testing.assert_array_equal(panel.close[30:], frame["close"].to_numpy())
+    assert panel.row_name(30) == "BBB at 2024-01-01T00:00:00Z"
+
+
+def test_windows_begin_after_the_warm_up_of_each_symbol(tmp_path: Path) -> None:
+    store = make_store(tmp_path, {"AAA": wave(30), "BBB": wave(30)})
+    starts, gap = panel_windows(load_panel(store, ["rsi_wilder_5"]), lookback=10, horizon=2, max_gap_ns=None)
+    assert starts.tolist() == [*range(5, 19), *range(35, 49)]
+    assert gap == 300 * SECOND
+
+
+def test_a_series_shorter_than_lookback_names_symbol_rows_need_and_knob(tmp_path: Path) -> None:
+    store = make_store(tmp_path, {"AAA": wave(8), "EURUSD": wave(12)})
+    with pytest.raises(DataError) as caught:
+        panel_windows(load_panel(store, ["logret_1", "rsi_wilder_5"]), lookback=10, horizon=2, max_gap_ns=None)
+    assert str(caught.value) == (
+        "EURUSD: the longest unbroken run of usable rows is 7 of 12 (rsi_wilder_5 has no value in 5 of them), "
+        "needed 12 (windows.lookback + labels.horizon): use more data, a shorter lookback or a longer windows.max_gap"
+    )
+
+
+def test_a_feature_that_the_store_lacks_is_named(tmp_path: Path) -> None:
+    store = make_store(tmp_path, {"AAA": wave(20)}, ["logret_1"])
+    with pytest.raises(DataError, match=r"lacks rsi_wilder_14; it holds logret_1: build it again"):
+        load_panel(store, ["logret_1", "rsi_wilder_14"])

@@ -1,0 +1,67 @@
+"""Factories by name, compiled for their objective, on the path that cuDNN takes."""
+
+import keras
+import numpy as np
+import pytest
+
+from stockbot.errors import ConfigError
+from stockbot.model import FACTORIES, build_model, register_model
+from tests.stockbot.markets import tiny_config
+
+
+@pytest.mark.parametrize("factory", ["lstm", "gru", "linear"])
+@pytest.mark.parametrize(
+    ("objective", "loss"), [("regression", "mean_squared_error"), ("direction", "binary_crossentropy")]
+)
+def test_every_factory_gives_one_number_a_window(factory: str, objective: str, loss: str) -> None:
+    model = build_model(tiny_config(model__factory=factory, labels__objective=objective), 3)
+    outputs = np.asarray(model(np.random.default_rng(0).normal(size=(5, 6, 3)).astype(np.float32)))
+    assert outputs.shape == (5, 1)
+    assert model.loss == loss
+    if objective == "direction":
+        assert np.all((outputs > 0.0) & (outputs < 1.0))
+
+
+def test_a_stack_has_a_layer_for_each_width_with_norm_and_dropout() -> None:
+    config = tiny_config(model__lstm_units=[8, 4], model__batch_norm=True, model__dropout=0.2)
+    model = build_model(config, 3)
+    assert [layer.name for layer in model.layers] == [
+        "recurrent_1", "batch_norm_1", "dropout_1", "recurrent_2", "batch_norm_2", "dropout_2", "prediction",
+    ]  # fmt: skip
+    assert model.get_layer("dropout_1").rate == 0.2
+
+
+def test_recurrent_layers_keep_what_cudnn_asks_for() -> None:
+    for factory in ("lstm", "gru"):
+        layer = build_model(tiny_config(model__factory=factory), 3).get_layer("recurrent_1")
+        assert layer.activation is keras.activations.tanh
+        assert layer.recurrent_activation is keras.activations.sigmoid
+        assert (layer.recurrent_dropout, layer.unroll, layer.use_bias, layer.use_cudnn) == (0, False, True, "auto")
+
+
+def test_loss_and_metrics_may_be_keras_names() -> None:
+    model = build_model(tiny_config(model__loss="huber", model__metrics=["mean_absolute_error"]), 3)
+    assert model.loss == "huber"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model__factory": "transformer"}, "'transformer' is not known; choose one of lstm, gru, linear"),
+        ({"model__loss": "mse_of_dreams"}, "model.loss: 'mse_of_dreams' is not a Keras name"),
+        ({"model__metrics": ["luck"]}, "model.metrics: 'luck' is not a Keras name"),
+    ],
+)
+def test_unknown_names_are_refused_in_one_line(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_model(tiny_config(**change), 3)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_factory_of_the_user_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stockbot.model.FACTORIES", dict(FACTORIES))
+    register_model("twin")(FACTORIES["linear"])
+    from stockbot import model
+
+    assert model.build_model(tiny_config(model__factory="twin"), 3).count_params() == 6 * 3 + 1

@@ -1,0 +1,187 @@
+"""Training end to end: same seed same bits, two devices like one, and each mistake in one line."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipelines.errors import DataError
+from pipelines.store import FeatureStore
+from stockbot.bundle import Bundle
+from stockbot.config import load_config
+from stockbot.errors import ArtifactError, ConfigError, StockbotError, UsageError
+from stockbot.train import train
+from stockbot.training_set import make_training_set
+from tests.stockbot.markets import make_store, tiny_config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def weights(path: Path, name: str = "best_model.keras") -> list[bytes]:
+    return [array.tobytes() for array in keras.saving.load_model(path / name, compile=False).get_weights()]
+
+
+def test_same_seed_and_inputs_give_the_same_bits(wave_store: FeatureStore, tmp_path: Path) -> None:
+    config = tiny_config(model__dropout=0.3, training__epochs=2)
+    first, second = (train(config, wave_store, tmp_path / name) for name in ("a", "b"))
+    other = train(config.model_copy(update={"training": tiny_config(training__seed=7).training}), wave_store, tmp_path)
+    for name in ("best_model.keras", "final_model.keras"):
+        assert weights(first.path, name) == weights(second.path, name)
+    assert (first.path / "model.onnx").read_bytes() == (second.path / "model.onnx").read_bytes()
+    assert weights(first.path) != weights(other.path)
+    assert first.metrics == second.metrics
+
+
+def test_bundle_run_folder_and_log_tell_the_same_story(wave_store: FeatureStore, tmp_path: Path) -> None:
+    said: list[str] = []
+    seen: list[tuple[int, int]] = []
+    config = tiny_config(training__epochs=3, labels__objective="direction", model__factory="linear", scaler="robust")
+    result = train(
+        config, wave_store, tmp_path, progress=lambda done, total: seen.append((done, total)), report=said.append
+    )
+    assert load_config(result.run / "config.yaml") == load_config(result.path / "config.yaml") == config
+    log = (result.run / "training_log.txt").read_text()
+    assert log.startswith((result.path / "training_log.txt").read_text())
+    assert [line.split("  ", 1)[1] for line in log.splitlines()] == said
+    assert said[-1] == f"sealed {result.model_id}"
+    assert sum(line.startswith("epoch ") for line in said) == 3
+    data = result.manifest["data"]
+    assert seen[-1] == (3 * data["train_windows"],) * 2
+    assert Bundle.load(result.path).objective == "direction"
+    assert set(result.metrics["test"]["baselines"]) == {"zero", "last", "least_squares"}
+    assert result.metrics["test"]["windows"] == data["test_windows"]
+
+
+def test_training_stops_and_the_exports_hold_the_best_epoch(wave_store: FeatureStore, tmp_path: Path) -> None:
+    config = tiny_config(training__learning_rate=0.5, training__epochs=30, training__patience=2)
+    result = train(config, wave_store, tmp_path)
+    assert result.metrics["epochs"] == result.metrics["best_epoch"] + 2 < 30
+    best = weights(result.path)
+    assert weights(result.path, "best_model.h5") == best != weights(result.path, "final_model.keras")
+
+
+def test_scaler_and_target_scale_see_training_rows_alone(wave_store: FeatureStore) -> None:
+    data = make_training_set(tiny_config(), wave_store)
+    rows = (data.split.train[:, None] + np.arange(6)).ravel()
+    np.testing.assert_allclose(data.scaler.center, data.panel.matrix[np.unique(rows)].astype(np.float64).mean(axis=0))
+    assert data.panel.known[rows].max() < data.boundaries.validation_ns
+    targets = data.windows(data.split.train).targets
+    assert np.std(targets.astype(np.float64)) == pytest.approx(1.0)
+    np.testing.assert_allclose(targets * data.target_scale, data.labels_of(data.split.train), rtol=1e-6)
+
+
+def test_moves_in_the_dead_zone_are_left_out(wave_store: FeatureStore) -> None:
+    data = make_training_set(tiny_config(labels__objective="direction", labels__dead_zone=2e-3), wave_store)
+    labels = data.labels_of(np.concatenate([data.split.train, data.split.validation, data.split.test]))
+    assert set(labels) == {0.0, 1.0}
+    everything = make_training_set(tiny_config(labels__objective="direction"), wave_store)
+    assert len(data.split.train) < len(everything.split.train)
+
+
+def test_the_recorded_bars_are_those_of_the_store(wave_store: FeatureStore) -> None:
+    data = make_training_set(tiny_config(bars__kind="time", bars__size="5m"), wave_store)
+    assert data.config.bars.kind == "none"
+
+
+TWO_DEVICES = """
+import json, sys
+from pathlib import Path
+from stockbot.train import train
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from pipelines.store import FeatureStore
+from tests.stockbot.markets import tiny_config
+config = tiny_config(training__epochs=2, training__batch_size=30)
+for device in ("cpu:0", "auto"):
+    said = []
+    result = train(config, FeatureStore.open(Path(sys.argv[1])), Path(sys.argv[2]), device=device, report=said.append)
+    print(json.dumps({**result.metrics["keras"], "said": said}))
+"""
+
+
+def test_two_devices_train_like_one_and_nothing_is_said_on_stderr(wave_store: FeatureStore, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-W", "error", "-c", TWO_DEVICES, str(wave_store.path), str(tmp_path)]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    assert (done.returncode, done.stderr) == (0, "")
+    one, two = (json.loads(line) for line in done.stdout.splitlines())
+    assert "devices /device:CPU:0" in one["said"]
+    assert "devices /device:CPU:0 /device:CPU:1" in two["said"]
+    assert two["loss"] == pytest.approx(one["loss"], abs=1e-6)
+    assert two["val_loss"] == pytest.approx(one["val_loss"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            {"windows__lookback": 300},
+            DataError,
+            r"AAA: the longest unbroken run of usable rows is 255 of 260 .* needed 302",
+        ),
+        ({"features": ["logret_1", "rsi_wilder_99"]}, DataError, "lacks rsi_wilder_99; it holds logret_1"),
+        ({"labels__objective": "direction", "labels__dead_zone": 0.9}, DataError, r"labels.dead_zone \(0.9\)"),
+        ({"model__factory": "prophet"}, ConfigError, "'prophet' is not known; choose one of lstm"),
+        ({"model__loss": "hope"}, ConfigError, "model.loss: 'hope' is not a Keras name"),
+        ({"training__learning_rate": 1e30, "model__factory": "linear"}, StockbotError, "training diverged: loss"),
+        ({"split__validation": "2031-01-01"}, DataError, "validation begins at 2031-01-01T00:00:00Z, not before test"),
+    ],
+)
+def test_a_failed_run_is_one_line_and_leaves_no_model(
+    wave_store: FeatureStore, tmp_path: Path, change: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        train(tiny_config(**change), wave_store, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "models").exists()
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "training_log.txt").read_text().splitlines()[-1].endswith(f"failed: {caught.value}")
+
+
+def test_training_labels_of_one_class_are_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path, {"AAA": np.linspace(100.0, 130.0, 200)}, ["logret_1"])
+    config = tiny_config(features=["logret_1"], labels__objective="direction")
+    with pytest.raises(DataError, match="all 120 training windows go up, expected both directions"):
+        train(config, store, tmp_path / "artifacts")
+
+
+def test_a_price_that_never_moves_trains(tmp_path: Path) -> None:
+    store = make_store(tmp_path, {"AAA": np.full(200, 100.0)}, ["logret_1"])
+    result = train(tiny_config(features=["logret_1"], model__factory="linear"), store, tmp_path / "artifacts")
+    assert Bundle.load(result.path).target_scale == 1.0
+
+
+@pytest.mark.parametrize("device", ["gpu", "tpu:0", "cpu:7"])
+def test_an_unknown_device_names_those_that_are_visible(wave_store: FeatureStore, tmp_path: Path, device: str) -> None:
+    with pytest.raises(UsageError, match=f"--device: '{device}' is not visible; choose auto, cpu:0"):
+        train(tiny_config(), wave_store, tmp_path, device=device)
+
+
+def test_an_artifacts_folder_that_cannot_be_written_is_named(wave_store: FeatureStore, tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("a file")
+    with pytest.raises(ArtifactError, match=r"artifacts: cannot be written: .* --artifacts"):
+        train(tiny_config(), wave_store, tmp_path / "artifacts")
+
+
+def test_a_translation_that_differs_from_keras_is_refused(
+    wave_store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stockbot.onnx_graph.ACTIVATIONS", {"sigmoid": "Tanh"})
+    with pytest.raises(StockbotError, match=r"onnx: outputs differ from Keras by \d.* 1e-04 at most"):
+        train(tiny_config(labels__objective="direction"), wave_store, tmp_path)
+    assert not (tmp_path / "models").exists()
+
+
+def test_two_runs_in_one_second_have_folders_of_their_own(wave_store: FeatureStore, tmp_path: Path) -> None:
+    config = tiny_config(windows__lookback=300)
+    for _ in range(2):
+        with pytest.raises(DataError):
+            train(config, wave_store, tmp_path)
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+    shutil.rmtree(tmp_path / "runs")
