@@ -30,14 +30,13 @@ from stockbot.scored import scored_rows
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress]]
 
-DAYS = 8  # seven to learn from, one to replay
+DAYS = 10  # nine to learn from, across a weekend, and one to replay
 MARKER = ".stockbot-demo"
 SETTINGS = {
     "bars.kind": "time", "bars.size": "1m", "labels.horizon": 5, "windows.lookback": 32,
-    "model.lstm_units": [32], "model.dropout": 0.2, "training.epochs": 12, "training.batch_size": 256,
+    "features": ["logret_1", "logret_5", "rvol_20", "vol_z_20", "ofi_1", "ofi_5"],
+    "model.lstm_units": [32], "model.dropout": 0.3, "training.epochs": 12, "training.batch_size": 512,
     "training.learning_rate": 1e-3, "training.patience": 3,
-    "features": ["logret_1", "logret_5", "logret_20", "zscore_20", "rvol_20", "vwap_dev_20", "vol_z_20",
-                 "ofi_5", "ofi_20"],
 }  # fmt: skip
 
 
@@ -64,10 +63,13 @@ class _Places:
         return self.folder / "config.yaml"
 
 
-def run_demo(folder: Path, *, seed: int = 7, ticks_per_day: int = 40_000, stage: Stage) -> dict[str, Any]:
+def run_demo(
+    folder: Path, *, days: int = DAYS, seed: int = 7, ticks_per_day: int = 40_000, stage: Stage
+) -> dict[str, Any]:
     """Go the whole way in `folder`, made anew each time; returns the paths and the key figures.
 
     Args:
+        days: of the archive; the last one is replayed, the others train.
         stage: called with a description and a unit for each part; gives the progress callable of that part.
 
     Raises:
@@ -79,7 +81,7 @@ def run_demo(folder: Path, *, seed: int = 7, ticks_per_day: int = 40_000, stage:
     config = load_config(None, SETTINGS | {"training.seed": seed})
     places.config.write_text(config.to_yaml(), encoding="utf-8")
     with stage("sample data", "files") as advance:
-        sample = generate(places.archive, days=DAYS, ticks_per_day=ticks_per_day, seed=seed, progress=advance)
+        sample = generate(places.archive, days=days, ticks_per_day=ticks_per_day, seed=seed, progress=advance)
     held_out = sample.days[-1].isoformat()
     history = [path for path in sample.files if held_out not in path.name]
     today = [path for path in sample.files if held_out in path.name]

@@ -63,8 +63,8 @@ def retrain_once(
             trained = train(config, store, artifacts, device=device, progress=progress, report=report)
             result.candidate = trained.model_id
             _decide(Bundle.load(trained.path), store, artifacts, config, result)
-        except Exception as error:
-            result.reason = str(error)
+        except BaseException as error:
+            result.reason = str(error) or type(error).__name__
             raise
         finally:
             append_line(artifacts / LOG, _log_line(result))

@@ -1,6 +1,7 @@
 """One training run: data in, a sealed bundle out; a run that fails leaves its log and nothing else."""
 
 import pickle
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from stockbot.training_set import TrainingSet, make_training_set
 ONNX_TOLERANCE = 1e-4  # in model units
 CHECKED_WINDOWS = 256
 GOLDEN_WINDOWS = 8
-LOG, CONFIG = "training_log.txt", "config.yaml"
+LOG, CONFIG, STAGING = "training_log.txt", "config.yaml", "bundle"
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ def train(
     log.line(f"run {run.name}  store {store.path}  snapshot {store.snapshot[:16]}")
     try:
         result = _train(config, store, artifacts, run=run, log=log, device=device, progress=progress)
-    except Exception as error:
-        log.line(f"failed: {error}")
+    except BaseException as error:  # Ctrl-C too: the log is all that a failed run leaves
+        log.line(f"failed: {str(error) or type(error).__name__}")
+        shutil.rmtree(run / STAGING, ignore_errors=True)
         raise
     log.line(f"sealed {result.model_id}")
     return result
@@ -107,7 +109,7 @@ def _train(
     about = data.describe()
     log.line(f"config {_config_hash(data.config)}  features {len(data.panel.features)}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
-    staging = run / "bundle"
+    staging = run / STAGING
     staging.mkdir()
     fitted = fit_model(data, staging, device=device, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)

@@ -9,12 +9,17 @@ import click
 from stockbot.cli.options import artifacts_option, config_option, json_option, resolve_config
 
 
-@click.command(epilog="Example: stockbot-hp models --json")
+@click.command()
 @config_option
 @artifacts_option
 @json_option
 def command(config_path: Path | None, artifacts: Path | None, as_json: bool) -> None:
-    """List the sealed bundles, oldest first; an asterisk marks the current one."""
+    """List the sealed bundles, oldest first; an asterisk marks the current one.
+
+    \b
+    Example:
+      stockbot-hp models --json
+    """
     from stockbot.bundle import current, list_models
 
     folder = artifacts or Path(resolve_config(config_path).paths.artifacts)

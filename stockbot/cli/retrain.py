@@ -19,9 +19,7 @@ from stockbot.cli.train import require_training, training_options
 from stockbot.errors import PromotionRefused
 
 
-@click.command(
-    epilog="Example (crontab): 15 2 * * *  cd /srv/stockbot && stockbot-hp retrain --once 'ticks/*.csv.gz' --json"
-)
+@click.command()
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--once", is_flag=True, required=True, help="Run one time and end; cron or a timer repeats it.")
 @click.option("--store", type=click.Path(path_type=Path), help="Feature store to append to; default: `paths.store`.")
@@ -41,7 +39,14 @@ def command(
     as_json: bool,
     **overrides: Any,
 ) -> None:
-    """Append SOURCES to the store, train, compare with the current model, promote or refuse (exit code 1)."""
+    """Append SOURCES to the store, train, compare with the current model, promote or refuse (exit code 1).
+
+    Meant for cron: it asks nothing, never overlaps with itself, and logs one line a run.
+
+    \b
+    Example:
+      stockbot-hp retrain --once 'ticks/*.csv.gz' --json
+    """
     require_training()
     from stockbot.retrain import retrain_once
 

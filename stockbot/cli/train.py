@@ -44,9 +44,7 @@ def require_training() -> None:
         )
 
 
-@click.command(
-    epilog="Example: stockbot-hp train data/features --lookback 60 --horizon 5 --epochs 20 --model lstm --seed 42"
-)
+@click.command()
 @click.argument("store", required=False, type=click.Path(path_type=Path))
 @config_option
 @artifacts_option
@@ -60,7 +58,12 @@ def command(
     as_json: bool,
     **overrides: Any,
 ) -> None:
-    """Train a model on the feature store STORE (default: `paths.store`) and seal it as a bundle."""
+    """Train a model on the feature store STORE (default: `paths.store`) and seal it as a bundle.
+
+    \b
+    Example:
+      stockbot-hp train data/features --lookback 60 --horizon 5 --epochs 20 --model lstm --seed 42
+    """
     require_training()
     from pipelines.store import FeatureStore
     from stockbot.train import train

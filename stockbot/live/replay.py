@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.build import reason_counts
+from pipelines.quality import reason_counts
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle, resolve

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.store import FeatureStore
+from stockbot.bundle import Bundle
 from tests.stockbot.markets import make_store, tiny_config, wave
 
 
@@ -20,3 +21,9 @@ def sealed(wave_store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -
     from stockbot.train import train
 
     return train(tiny_config(), wave_store, tmp_path_factory.mktemp("sealed") / "artifacts").path
+
+
+@pytest.fixture(scope="session")
+def sealed_bundle(sealed: Path) -> Bundle:
+    """The same model, loaded."""
+    return Bundle.load(sealed)

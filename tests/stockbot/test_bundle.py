@@ -174,7 +174,9 @@ def test_without_models_the_next_step_is_named(tmp_path: Path) -> None:
 
 def test_loading_needs_neither_tensorflow_nor_pickle(sealed: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from stockbot import evaluate, promote; from stockbot.bundle import Bundle\n"
+        "import sys; from pathlib import Path\n"
+        "from stockbot import compare, evaluate, promote\n"
+        "from stockbot.bundle import Bundle\n"
         "import pickle; pickle.loads = pickle.load = pickle.Unpickler = None\n"
         f"Bundle.load(Path({str(sealed)!r}))\n"
         "print(sorted({'tensorflow', 'keras', 'onnx'} & set(sys.modules)))"

@@ -1,0 +1,283 @@
+"""The live loop says the same however its input is cut, agrees with the store to the bit, and stops when told."""
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.errors import DataError
+from pipelines.features import FeaturePlan
+from pipelines.schema import SourceHints
+from pipelines.store import FeatureStore
+from stockbot.build import bar_spec, build_features
+from stockbot.config import Config, load_config
+from stockbot.errors import ArtifactError, UsageError
+from stockbot.evaluate import Rule, predict_rows
+from stockbot.live.feeds import Chunk, ReplayFeed
+from stockbot.live.lane import Lane
+from stockbot.live.replay import ReplayRequest, replay
+from stockbot.live.risk import HaltedError, KillSwitch
+from stockbot.live.runner import Runner
+from stockbot.live.signals import SignalLog, read_signals
+from tests.stockbot.world import World, copy_artifacts, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+def request(world: World, log: Path, **changes: object) -> ReplayRequest:
+    known: dict[str, object] = {
+        "sources": world.today, "hints": SourceHints(), "artifacts": world.artifacts, "signals": log,
+        "settings": Config(), "chunk": 500,
+    }  # fmt: skip
+    return ReplayRequest(**(known | changes))  # type: ignore[arg-type]
+
+
+def lines_of(world: World, log: Path, **changes: object) -> bytes:
+    replay(request(world, log, **changes))
+    return log.read_bytes()
+
+
+def test_every_cut_of_the_feed_gives_the_same_lines(world: World, tmp_path: Path) -> None:
+    whole = lines_of(world, tmp_path / "whole.txt", chunk=10**9)
+    assert whole.count(b"\n") > 500
+    for chunk in (1, 7, 1000):
+        assert lines_of(world, tmp_path / f"{chunk}.txt", chunk=chunk) == whole
+
+
+@pytest.mark.parametrize(("kind", "size"), [("tick", 10), ("none", 1), ("dollar", 1000.0)])
+def test_every_cut_gives_the_same_lines_for_other_bars(tmp_path: Path, kind: str, size: float) -> None:
+    world = make_world(tmp_path / "world", bars__kind=kind, bars__size=size)
+    few = tmp_path / "few.csv"
+    pl.concat(pl.read_csv(path, infer_schema=False).head(700) for path in world.today).write_csv(few)
+    for start in (None, world.store.path):
+        cut = {
+            chunk: lines_of(
+                world, tmp_path / f"{start is None}-{chunk}.txt", chunk=chunk, sources=[few], warm_start=start
+            )
+            for chunk in (1, 13, 10**9)
+        }
+        assert cut[1] == cut[13] == cut[10**9]
+        assert cut[1].count(b"\n") > 10
+
+
+def test_live_features_equal_the_store_to_the_bit(world: World, tmp_path: Path) -> None:
+    everything = build_features([*world.history, *world.today], world.config, tmp_path / "all")[0].store
+    feed = ReplayFeed([*world.history, *world.today], SourceHints(), chunk=997)
+    spec, plan = bar_spec(world.config.bars), FeaturePlan(world.config.features)
+    lanes = {name: Lane(name, world.bundle, spec, plan) for name in world.store.symbols}
+    seen: dict[str, list[np.ndarray]] = {name: [] for name in lanes}
+    for chunk in feed:
+        for code, name in enumerate(chunk.symbols):
+            mine = chunk.code == code
+            columns = {column: values[mine] for column, values in chunk.columns.items()}
+            rows = lanes[name].push(Chunk(chunk.kind, chunk.symbols, chunk.code[mine], chunk.timestamp[mine], columns))
+            if rows is not None:
+                seen[name].append(rows.features)
+    for name, parts in seen.items():
+        stored = everything.read(name, everything.features, closed_only=True).to_numpy()
+        live = np.concatenate(parts)
+        assert live.dtype == stored.dtype == np.float32
+        assert live.tobytes() == np.ascontiguousarray(stored).tobytes()
+
+
+def test_a_warm_start_equals_a_replay_of_the_whole_history(world: World, tmp_path: Path) -> None:
+    lines_of(world, tmp_path / "cold.txt", sources=[*world.history, *world.today])
+    lines_of(world, tmp_path / "warm.txt", warm_start=world.store.path)
+    cold, warm = (read_signals(tmp_path / name).drop("seq") for name in ("cold.txt", "warm.txt"))
+    ends = {name: world.store.read(name, closed_only=True)["timestamp"][-1] for name in world.store.symbols}
+    later = cold.filter(pl.col("bar") > pl.col("symbol").replace_strict(ends, return_dtype=cold["bar"].dtype))
+    assert warm.height > 500
+    assert warm.equals(later)
+
+
+def test_lines_agree_with_the_batch_predictions_of_the_store(world: World, tmp_path: Path) -> None:
+    lines_of(world, tmp_path / "log.txt", sources=[*world.history, *world.today])
+    everything = build_features([*world.history, *world.today], world.config, tmp_path / "all")[0].store
+    rule = Rule.of(world.bundle.config)
+    for name in everything.symbols:
+        frame = everything.read(name, closed_only=True)
+        stamps = frame["timestamp"].to_physical().to_numpy()
+        batch = predict_rows(world.bundle, frame.select(world.bundle.features).to_numpy(order="c"), stamps)
+        live = read_signals(tmp_path / "log.txt").filter(pl.col("symbol") == name)
+        assert live["bar"].to_list() == frame["timestamp"].filter(pl.Series(np.isfinite(batch))).to_list()
+        np.testing.assert_allclose(live["prediction"].to_numpy(), batch[np.isfinite(batch)], atol=1e-9)
+        named = {1: "LONG", 0: "FLAT", -1: "SHORT"}
+        assert live["action"].to_list() == [named[int(p)] for p in rule.positions(batch[np.isfinite(batch)])]
+        assert set(live["action"]) == {"LONG", "SHORT", "FLAT"}
+
+
+def test_nothing_is_said_during_warm_up_nor_after_a_gap(world: World, tmp_path: Path) -> None:
+    report = replay(request(world, tmp_path / "log.txt", sources=world.history))
+    log = read_signals(tmp_path / "log.txt")
+    warming = 19 + world.bundle.lookback - 1  # zscore_20 has its first value in the 20th row
+    for name in world.store.symbols:
+        frame = world.store.read(name, closed_only=True)
+        assert log.filter(pl.col("symbol") == name)["bar"][0] == frame["timestamp"][warming]
+        after = frame["timestamp"].filter(frame["timestamp"].diff() > timedelta(minutes=5))
+        said = set(log.filter(pl.col("symbol") == name)["bar"])
+        assert len(after) > 0
+        assert not said & set(after)
+    assert report["skipped"]["warm-up"] == 2 * warming
+    assert report["skipped"]["gap"] > 0
+    assert report["bars"] == sum(report["signals"].values()) + sum(report["skipped"].values())
+
+
+def test_a_row_that_is_not_finite_silences_whole_windows(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", features=["logret_1", "zscore_5"])
+    source = tmp_path / "flat.csv"
+    prices = [100.0 + (minute % 7) / 10 for minute in range(60)] + [100.0] * 20 + [101.0 - m / 10 for m in range(30)]
+    rows = [f"{1_710_115_200 + 60 * minute},A,{price},1" for minute, price in enumerate(prices)]
+    source.write_text("timestamp,symbol,price,volume\n" + "\n".join(rows) + "\n")
+    report = replay(request(world, tmp_path / "log.txt", sources=[source]))
+    stored = build_features([source], world.config, tmp_path / "store")[0].store.read("A", closed_only=True)
+    bad = stored.filter(~pl.col("zscore_5").is_finite()).height - 4
+    assert report["skipped"].get("non-finite", 0) == (bad + world.bundle.lookback - 1 if bad else 0)
+    assert report["skipped"]["warm-up"] == 4 + world.bundle.lookback - 1
+
+
+def test_a_second_run_adds_only_what_is_missing(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    whole = lines_of(world, log)
+    log.write_bytes(whole[: len(whole) // 2])
+    report = replay(request(world, log))
+    assert log.read_bytes() == whole
+    assert report["skipped"]["already logged"] > 100
+
+
+class KillingFeed:
+    """Passes chunks on, and acts once after some of them."""
+
+    def __init__(self, feed: ReplayFeed, after: int, act: object) -> None:
+        self._feed, self._after, self._act = feed, after, act
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for number, chunk in enumerate(self._feed):
+            if number == self._after:
+                self._act()  # type: ignore[operator]
+            yield chunk
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def run_until(world: World, folder: Path, act: object) -> tuple[Runner, KillingFeed, Path]:
+    artifacts = copy_artifacts(world, folder)
+    kill = KillSwitch(artifacts)
+    feed = KillingFeed(ReplayFeed(world.today, SourceHints(), chunk=100), 20, act)
+    with SignalLog(folder / "log.txt", mode="DRY") as log, kill.listening():
+        runner = Runner(world.bundle, Rule.of(world.bundle.config), log=log, kill=kill)
+        try:
+            runner.run(feed)
+        finally:
+            assert feed.closed
+    return runner, feed, artifacts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_ends_the_run_cleanly(world: World, tmp_path: Path, number: signal.Signals) -> None:
+    runner, _, _ = run_until(world, tmp_path, lambda: os.kill(os.getpid(), number))
+    assert runner.report.stopped_by == number.name
+    assert runner.report.rows == 2000
+    assert read_signals(tmp_path / "log.txt").height == sum(runner.report.signals.values())
+
+
+def test_a_kill_file_halts_before_the_next_line(world: World, tmp_path: Path) -> None:
+    with pytest.raises(HaltedError, match="halted by"):
+        run_until(world, tmp_path, lambda: (tmp_path / "artifacts" / "KILL").touch())
+    written = read_signals(tmp_path / "log.txt")
+    with SignalLog(tmp_path / "reference.txt", mode="DRY") as log:
+        runner = Runner(world.bundle, Rule.of(world.bundle.config), log=log, kill=KillSwitch(world.artifacts))
+        for number, chunk in enumerate(ReplayFeed(world.today, SourceHints(), chunk=100)):
+            if number < 20:
+                runner._take(chunk)
+    assert written.equals(read_signals(tmp_path / "reference.txt"))
+
+
+def test_the_kill_file_is_asked_between_the_bars_of_one_chunk(world: World, tmp_path: Path) -> None:
+    artifacts = copy_artifacts(world, tmp_path)
+
+    class Tripwire(SignalLog):
+        def append(self, signal):  # type: ignore[no-untyped-def]
+            added = super().append(signal)
+            if self._seq == 10:
+                (artifacts / "KILL").touch()
+            return added
+
+    with Tripwire(tmp_path / "log.txt", mode="DRY") as log:
+        runner = Runner(world.bundle, Rule.of(world.bundle.config), log=log, kill=KillSwitch(artifacts))
+        with pytest.raises(HaltedError):
+            runner.run(ReplayFeed(world.today, SourceHints(), chunk=10**9))
+    assert read_signals(tmp_path / "log.txt").height == 10
+
+
+def test_a_run_does_not_start_under_a_kill_file(world: World, tmp_path: Path) -> None:
+    artifacts = copy_artifacts(world, tmp_path)
+    (artifacts / "KILL").touch()
+    with pytest.raises(HaltedError):
+        replay(request(world, tmp_path / "log.txt", artifacts=artifacts))
+    assert not (tmp_path / "log.txt").exists()
+
+
+def test_live_lines_need_the_configuration(world: World, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"live\.enabled"):
+        replay(request(world, tmp_path / "log.txt", live=True))
+    enabled = load_config(None, {"live.enabled": True})
+    assert b" LIVE " in lines_of(world, tmp_path / "log.txt", live=True, settings=enabled)
+
+
+def test_stated_thresholds_replace_those_of_the_model(world: World, tmp_path: Path) -> None:
+    own = replay(request(world, tmp_path / "own.txt"))
+    stated = load_config(None, {"live.threshold_bps": 50.0})
+    wide = replay(request(world, tmp_path / "wide.txt", settings=stated))
+    assert own["threshold"] == pytest.approx(3e-4)
+    assert wide["threshold"] == pytest.approx(5e-3)
+    assert wide["signals"]["LONG"] < own["signals"]["LONG"]
+
+
+def test_a_warm_start_that_does_not_fit_is_refused(world: World, tmp_path: Path) -> None:
+    other = load_config(None, world.config.model_dump() | {"features": ["logret_1"]})
+    store: FeatureStore = build_features(world.history, other, tmp_path / "narrow")[0].store
+    with pytest.raises(ArtifactError, match="lacks zscore_20, ofi_5, tod_sin"):
+        replay(request(world, tmp_path / "log.txt", warm_start=store.path))
+    coarse = load_config(None, world.config.model_dump() | {"bars": {"kind": "time", "size": "5m"}})
+    store = build_features(world.history, coarse, tmp_path / "coarse")[0].store
+    with pytest.raises(ArtifactError, match="holds time bars of 300 s"):
+        replay(request(world, tmp_path / "log.txt", warm_start=store.path))
+
+
+def test_a_warm_start_leaves_out_what_the_store_has_seen(world: World, tmp_path: Path) -> None:
+    plain = replay(request(world, tmp_path / "plain.txt", warm_start=world.store.path))
+    again = replay(
+        request(world, tmp_path / "again.txt", warm_start=world.store.path, sources=[*world.history, *world.today])
+    )
+    assert (plain["late"], again["signals"]) == (0, plain["signals"])
+    assert again["late"] > 10_000
+
+
+def test_candles_are_replayed_too(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", features=["logret_1", "zscore_5"])
+    source = tmp_path / "candles.csv"
+    rng = np.random.default_rng(5)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 1e-3, 200)))
+    rows = [f"{1_710_115_200 + 60 * i},{c},{c * 1.001},{c * 0.999},{c},5" for i, c in enumerate(close)]
+    source.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    cut = [
+        lines_of(world, tmp_path / f"{chunk}.txt", sources=[source], chunk=chunk, hints=SourceHints(symbol="X"))
+        for chunk in (1, 9, 10**9)
+    ]
+    assert cut[0] == cut[1] == cut[2]
+    assert read_signals(tmp_path / "1.txt").height == 200 - 4 - world.bundle.lookback + 1
+
+
+def test_no_source_is_one_line(world: World, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        replay(request(world, tmp_path / "log.txt", sources=[tmp_path / "absent.csv"]))

@@ -1,0 +1,111 @@
+"""The scheduled job: it appends, trains, compares and decides; whatever fails leaves the champion where it was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from pipelines.errors import DataError
+from pipelines.store import FeatureStore
+from stockbot.bundle import current, list_models
+from stockbot.compare import Comparison, verdict
+from stockbot.config import Config
+from stockbot.errors import ConfigError, PromotionRefused, StockbotError
+from stockbot.retrain import RetrainResult, retrain_once
+from tests.stockbot.markets import tiny_config, wave, write_ticks
+
+PRICES = wave(400)
+
+
+def run(folder: Path, *, rows: slice = slice(0, 250), config: Config | None = None) -> RetrainResult:
+    source = write_ticks(folder / f"ticks-{rows.start}.csv", {"AAA": PRICES[rows]}, first_second=rows.start)
+    config = config or tiny_config(model__factory="linear")
+    return retrain_once([source], config, folder / "store", folder / "artifacts")
+
+
+def log(folder: Path) -> list[str]:
+    return (folder / "artifacts" / "retrain_log.txt").read_text().splitlines()
+
+
+def test_first_run_builds_trains_and_promotes_then_new_data_is_appended_and_compared(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    assert (first.outcome, first.reason, first.new_rows) == ("promoted", "no current model", 250)
+    assert current(tmp_path / "artifacts") == first.candidate
+
+    better = tiny_config(model__factory="linear", training__epochs=6, training__learning_rate=0.05)
+    second = run(tmp_path, rows=slice(250, 400), config=better)
+    assert second.outcome == "promoted"
+    assert (second.new_rows, second.incumbent) == (150, first.candidate)
+    assert second.comparison["candidate"]["loss"] < second.comparison["incumbent"]["loss"]
+    assert second.comparison["windows"] >= 20
+    assert current(tmp_path / "artifacts") == second.candidate
+    assert sum(file["rows"] for file in FeatureStore.open(tmp_path / "store").manifest["files"]) == 400
+
+    lines = log(tmp_path)
+    assert len(lines) == 2
+    assert f"promoted new_rows=150 candidate={second.candidate} incumbent={first.candidate}" in lines[1]
+    pointer = json.loads((tmp_path / "artifacts" / "current.json").read_bytes())
+    assert pointer["metrics"] == second.comparison
+
+
+def test_the_same_model_again_is_no_improvement(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    second = run(tmp_path, rows=slice(0, 249))
+    assert (second.outcome, second.new_rows) == ("refused", 0)
+    assert second.comparison["improvement"] == 0.0
+    assert "improvement 0, needed more than 0 (promotion.min_improvement)" in second.reason
+    assert current(tmp_path / "artifacts") == first.candidate
+    assert len(list_models(tmp_path / "artifacts")) == 2
+
+
+def test_too_few_common_windows_are_refused(tmp_path: Path) -> None:
+    run(tmp_path)
+    strict = tiny_config(model__factory="linear", promotion__min_windows=5000)
+    second = run(tmp_path, rows=slice(250, 300), config=strict)
+    assert second.outcome == "refused"
+    assert "expected 5000 (promotion.min_windows): wait for more data" in second.reason
+
+
+def test_models_that_foresee_different_things_are_not_compared(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    second = run(tmp_path, rows=slice(250, 300), config=tiny_config(model__factory="linear", labels__horizon=3))
+    assert second.outcome == "refused"
+    assert second.reason.startswith("horizon is 3 for the candidate and 2 for the current model")
+    assert current(tmp_path / "artifacts") == first.candidate
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"model__loss": "hope"}, ConfigError), ({"windows__lookback": 5000}, DataError)],
+)
+def test_a_failed_run_is_logged_and_the_champion_stays(
+    tmp_path: Path, change: dict[str, Any], error: type[Exception]
+) -> None:
+    first = run(tmp_path)
+    pointer = (tmp_path / "artifacts" / "current.json").read_bytes()
+    with pytest.raises(error) as caught:
+        run(tmp_path, rows=slice(250, 300), config=tiny_config(**change))
+    assert (tmp_path / "artifacts" / "current.json").read_bytes() == pointer
+    assert f" failed new_rows=50 candidate=None incumbent=None windows=0 reason={caught.value}" in log(tmp_path)[-1]
+    assert [entry["id"] for entry in list_models(tmp_path / "artifacts")] == [first.candidate]
+
+
+def test_two_runs_never_overlap(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").mkdir()
+    with (
+        FileLock(tmp_path / "artifacts" / ".retrain.lock"),
+        pytest.raises(StockbotError, match="another run holds this lock"),
+    ):
+        run(tmp_path)
+    assert not (tmp_path / "store").exists()
+
+
+def test_improvement_must_exceed_what_the_settings_ask() -> None:
+    rule = tiny_config(promotion__min_improvement=0.1).promotion
+    better = Comparison(50, {"loss": 0.89}, {"loss": 1.0})
+    assert "improvement 0.11" in verdict(better, rule)
+    with pytest.raises(PromotionRefused, match=r"improvement 0\.05, needed more than 0\.1"):
+        verdict(Comparison(50, {"loss": 0.95}, {"loss": 1.0}), rule)
+    assert Comparison(50, {"loss": 0.0}, {"loss": 0.0}).improvement == 0.0
