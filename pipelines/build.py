@@ -81,7 +81,7 @@ def build_store(
 def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress | None = None) -> BuildReport:
     """Add newer rows to a store, going on from its saved states; the result equals a full rebuild to the bit.
 
-    Rows older than the last one already in the store are quarantined as `late`.
+    Rows that are not newer than the last one of their symbol in the store are quarantined as `late`.
 
     Raises:
         DataError: ticks into a store of candles or the other way round, or a store that was altered.
@@ -218,7 +218,7 @@ def _split_late(store: FeatureStore, frame: pl.DataFrame) -> tuple[pl.DataFrame,
     ends = {symbol: entry["last_input"] for symbol, entry in store.manifest["symbols"].items()}
     end = pl.col("symbol").replace_strict(ends, default=None, return_dtype=pl.Int64)
     stamp = pl.col("timestamp").to_physical()
-    is_late = stamp <= end if store.manifest["source_kind"] == "candles" else stamp < end
+    is_late = stamp <= end  # also at the very instant: those rows may be in the store already
     late = frame.filter(is_late.fill_null(False))
     raw = pl.concat_str([pl.col(name).cast(pl.String) for name in frame.columns], separator=",", ignore_nulls=True)
     rejected = late.select(

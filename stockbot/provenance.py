@@ -13,16 +13,20 @@ DISTRIBUTIONS = (
 )  # fmt: skip
 
 
-def git_state(folder: Path | None = None) -> tuple[str, bool]:
-    """Commit of the repository around `folder` (None: the working folder), and whether files differ from it.
+def git_state(*folders: Path) -> tuple[str, bool]:
+    """Commit of the first repository around `folders`, and whether its files differ from that commit.
+
+    Args:
+        folders: default: the working folder (the user's experiment), then the checkout this code runs from.
 
     Returns:
         ("unknown", False) where there is no git, no repository or no commit yet.
     """
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    if commit is None:
-        return "unknown", False
-    return commit, bool(_git(folder, "status", "--porcelain"))
+    for folder in folders or (Path.cwd(), Path(__file__).parent):
+        commit = _git(folder, "rev-parse", "--verify", "HEAD")
+        if commit is not None:
+            return commit, bool(_git(folder, "status", "--porcelain"))
+    return "unknown", False
 
 
 def library_versions() -> dict[str, str]:
@@ -41,7 +45,7 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _git(folder: Path | None, *arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     program = shutil.which("git")
     if program is None:
         return None

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.build import append_store
-from pipelines.ingest import read_archive
+from pipelines.files import sha256_file
+from pipelines.ingest import expand_sources, read_archive
 from pipelines.store import MANIFEST, FeatureStore
 from stockbot.build import build_features, source_hints
 from stockbot.bundle import Bundle, current, resolve
@@ -74,12 +75,16 @@ def retrain_once(
 def _refresh_store(
     sources: Sequence[str | Path], config: Config, store_path: Path, result: RetrainResult
 ) -> FeatureStore:
-    """Append to the store, or build it when this is the first run."""
-    if (store_path / MANIFEST).is_file():
-        store = FeatureStore.open(store_path)
-        built = append_store(store, read_archive(sources, source_hints(config.source)))
-    else:
+    """Append the files that the store has not seen, or build it when this is the first run."""
+    if not (store_path / MANIFEST).is_file():
         built, _ = build_features(sources, config, store_path)
+    else:
+        store = FeatureStore.open(store_path)
+        known = {source["sha256"] for source in store.manifest["sources"]}
+        unseen = [path for path in expand_sources(sources) if sha256_file(path) not in known]
+        if not unseen:
+            return store
+        built = append_store(store, read_archive(unseen, source_hints(config.source)))
     result.new_rows = built.rows_out
     return built.store
 

@@ -110,10 +110,10 @@ def test_rows_older_than_the_store_are_quarantined(tmp_path: Path) -> None:
     report = append_store(
         FeatureStore.open(tmp_path / "store"), read_archive([write_ticks(tmp_path / "b.csv", 0, 4000, ("AAA",))])
     )
-    assert report.quarantined["late"] == 2999
+    assert report.quarantined["late"] == 3000
     assert report.rows_in == report.rows_out + sum(report.quarantined.values())
     assert report.store.verify() == []
-    assert report.store.rejected().filter(pl.col("reason") == "late").height == 2999
+    assert report.store.rejected().filter(pl.col("reason") == "late").height == 3000
 
 
 def test_saved_state_goes_on_where_the_store_ends(ticks: Ingested, tmp_path: Path) -> None:

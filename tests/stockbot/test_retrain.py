@@ -60,6 +60,13 @@ def test_the_same_model_again_is_no_improvement(tmp_path: Path) -> None:
     assert len(list_models(tmp_path / "artifacts")) == 2
 
 
+def test_files_that_the_store_holds_are_passed_over(tmp_path: Path) -> None:
+    run(tmp_path)
+    before = FeatureStore.open(tmp_path / "store").snapshot
+    assert run(tmp_path).new_rows == 0
+    assert FeatureStore.open(tmp_path / "store").snapshot == before
+
+
 def test_too_few_common_windows_are_refused(tmp_path: Path) -> None:
     run(tmp_path)
     strict = tiny_config(model__factory="linear", promotion__min_windows=5000)
