@@ -25,4 +25,7 @@ def command(out: Path, days: int, seed: int, ticks_per_day: int, as_json: bool) 
     """
     from stockbot.demo import run_demo
 
-    emit(run_demo(out, days=days, seed=seed, ticks_per_day=ticks_per_day, stage=progress), as_json)
+    result = run_demo(out, days=days, seed=seed, ticks_per_day=ticks_per_day, stage=progress)
+    if not as_json:
+        result["charts"] = ", ".join(result["charts"])
+    emit(result, as_json)

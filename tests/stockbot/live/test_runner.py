@@ -68,6 +68,33 @@ def test_every_cut_gives_the_same_lines_for_other_bars(tmp_path: Path, kind: str
         assert cut[1].count(b"\n") > 10
 
 
+@pytest.mark.parametrize(("kind", "size"), [("time", "1m"), ("tick", 7), ("volume", 9.5), ("dollar", 5e4), ("none", 1)])
+def test_a_bar_knows_the_row_that_closed_it(world: World, kind: str, size: str | float) -> None:
+    config = load_config(None, {"bars.kind": kind, "bars.size": size})
+    spec, plan = bar_spec(config.bars), FeaturePlan(world.config.features)
+    feed = ReplayFeed([world.today[0]], SourceHints(), chunk=1)
+    single = Lane("ALFA", world.bundle, spec, plan)
+    closing = [number for number, chunk in zip(range(800), feed, strict=False) if single.push(chunk) is not None]
+    whole = next(iter(ReplayFeed([world.today[0]], SourceHints(), chunk=800)))
+    lane, found = Lane("ALFA", world.bundle, spec, plan), []
+    for start, stop in ((0, 3), (3, 150), (150, 151), (151, 800)):  # the open bar is carried over each cut
+        columns = {name: values[start:stop] for name, values in whole.columns.items()}
+        part = Chunk(whole.kind, whole.symbols, whole.code[start:stop], whole.timestamp[start:stop], columns)
+        rows = lane.push(part)
+        found += [] if rows is None else (start + rows.closed_by).tolist()
+    assert found == closing
+    assert len(found) > 5
+
+
+def test_ticks_of_one_instant_are_signals_of_their_own(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", bars__kind="none")
+    report = replay(request(world, tmp_path / "log.txt", sources=world.today[:1]))
+    log = read_signals(tmp_path / "log.txt")
+    assert log["bar"].is_duplicated().any()
+    assert log["signal_id"].n_unique() == log.height == sum(report["signals"].values())
+    assert "already logged" not in report["skipped"]
+
+
 def test_live_features_equal_the_store_to_the_bit(world: World, tmp_path: Path) -> None:
     everything = build_features([*world.history, *world.today], world.config, tmp_path / "all")[0].store
     feed = ReplayFeed([*world.history, *world.today], SourceHints(), chunk=997)
