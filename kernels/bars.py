@@ -168,6 +168,11 @@ def flush_bars(state: Floats) -> BarArrays:
     return _front(out, bars_flush(state, *out))
 
 
+def open_ticks(state: Floats) -> int:
+    """Ticks in the open bar."""
+    return int(state[_COUNT])
+
+
 def _empty(rows: int) -> tuple[Integers, Floats, Integers]:
     return np.empty((TIMES, rows), np.int64), np.empty((VALUES, rows)), np.empty(rows, np.int64)
 

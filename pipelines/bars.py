@@ -112,13 +112,17 @@ class BarBuilder:
         """Take ticks in time order and return the bars they close; shapes and dtypes as `kernels.bars`."""
         if side is None:
             side = np.zeros(len(price))
-        blocks = [slice(start, start + _BLOCK) for start in range(0, max(len(price), 1), _BLOCK)]
-        return Bars.concatenate(
-            [
-                _from_kernel(kernel_bars.update_bars(self.state, timestamp[b], price[b], volume[b], side[b]))
-                for b in blocks
-            ]
-        )
+        parts = []
+        for start in range(0, max(len(price), 1), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            arrays = kernel_bars.update_bars(self.state, timestamp[rows], price[rows], volume[rows], side[rows])
+            parts.append(_from_kernel(arrays))
+        return parts[0] if len(parts) == 1 else Bars.concatenate(parts)
+
+    @property
+    def open_ticks(self) -> int:
+        """Ticks in the open bar."""
+        return kernel_bars.open_ticks(self.state)
 
     def flush(self) -> Bars:
         """The open time bar, taken out of the state; other kinds have a bar only when it is full."""

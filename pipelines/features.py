@@ -203,6 +203,11 @@ class FeatureStream:
         """A copy of everything that the next row depends on."""
         return {"bars": self._builder.state.copy(), "features": self._features.copy()}
 
+    @property
+    def open_ticks(self) -> int:
+        """Ticks in the open bar, which no row shows yet."""
+        return self._builder.open_ticks
+
     def restore(self, state: dict[str, Floats]) -> None:
         """Go on from a saved state.
 

@@ -1,1 +1,1 @@
-"""The application: commands, training, sealed models, the live runner. The only layer that prints or reads the clock."""
+"""The application: commands, training, sealed models, the live runner."""

@@ -9,7 +9,7 @@ from pipelines.panel import Panel, load_panel, panel_windows
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle
 from stockbot.config import PromotionConfig
-from stockbot.errors import PromotionRefused
+from stockbot.errors import PromotionRefusedError
 from stockbot.evaluate import score
 
 
@@ -32,7 +32,7 @@ def compare(candidate: Bundle, incumbent: Bundle, store: FeatureStore) -> Compar
     """Score both models on the windows of the store that begin after the later of their two test boundaries.
 
     Raises:
-        PromotionRefused: they foresee different things, so that no loss compares them.
+        PromotionRefusedError: they foresee different things, so that no loss compares them.
         DataError: the store lacks a feature of either.
     """
     _require_comparable(candidate, incumbent)
@@ -59,10 +59,10 @@ def verdict(comparison: Comparison, rule: PromotionConfig) -> str:
     """Why the candidate earns the place, in one line.
 
     Raises:
-        PromotionRefused: it does not; the message says why.
+        PromotionRefusedError: it does not; the message says why.
     """
     if comparison.windows < rule.min_windows:
-        raise PromotionRefused(
+        raise PromotionRefusedError(
             f"only {comparison.windows} windows lie after what both models have seen, "
             f"expected {rule.min_windows} (promotion.min_windows): wait for more data"
         )
@@ -71,7 +71,9 @@ def verdict(comparison: Comparison, rule: PromotionConfig) -> str:
         f"on {comparison.windows} windows: improvement {comparison.improvement:.4g}"
     )
     if not comparison.improvement > rule.min_improvement:
-        raise PromotionRefused(f"{figures}, needed more than {rule.min_improvement:.4g} (promotion.min_improvement)")
+        raise PromotionRefusedError(
+            f"{figures}, needed more than {rule.min_improvement:.4g} (promotion.min_improvement)"
+        )
     return figures
 
 
@@ -79,7 +81,7 @@ def _require_comparable(candidate: Bundle, incumbent: Bundle) -> None:
     for name in ("objective", "horizon", "bars"):
         ours, theirs = candidate.manifest[name], incumbent.manifest[name]
         if ours != theirs:
-            raise PromotionRefused(
+            raise PromotionRefusedError(
                 f"{name} is {ours} for the candidate and {theirs} for the current model: no loss compares them; "
                 f"promote {candidate.short_id} by hand if it is meant to take over"
             )

@@ -21,5 +21,5 @@ class ArtifactError(StockbotError):
     """A run, bundle or pointer under `artifacts/` is missing, altered or does not fit."""
 
 
-class PromotionRefused(StockbotError):
+class PromotionRefusedError(StockbotError):
     """The candidate did not earn the place of the current model."""

@@ -13,7 +13,7 @@ from stockbot.build import build_features, source_hints
 from stockbot.bundle import Bundle, current, resolve
 from stockbot.compare import compare, verdict
 from stockbot.config import Config
-from stockbot.errors import PromotionRefused
+from stockbot.errors import PromotionRefusedError
 from stockbot.promote import append_line, exclusive, promote
 from stockbot.provenance import utc_now
 from stockbot.train import train
@@ -93,7 +93,7 @@ def _decide(candidate: Bundle, store: FeatureStore, artifacts: Path, config: Con
     result.incumbent = current(artifacts)
     try:
         result.reason = _earned(candidate, store, artifacts, config, result)
-    except PromotionRefused as refusal:
+    except PromotionRefusedError as refusal:
         result.outcome, result.reason = "refused", str(refusal)
         return
     promote(artifacts, candidate.id, result.reason, result.comparison or None)

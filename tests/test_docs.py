@@ -58,7 +58,9 @@ def test_config_yaml_states_every_knob_with_its_default() -> None:
     assert load_config(path) == Config()
 
     def keys(values: dict, prefix: str = "") -> set[str]:
-        nested = [keys(value, f"{prefix}{name}.") for name, value in values.items() if isinstance(value, dict) and value]
+        nested = [
+            keys(value, f"{prefix}{name}.") for name, value in values.items() if isinstance(value, dict) and value
+        ]
         return {f"{prefix}{name}" for name in values}.union(*nested)
 
     assert keys(yaml.safe_load(path.read_text(encoding="utf-8"))) == keys(Config().model_dump(mode="json"))

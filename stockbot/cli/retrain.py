@@ -16,7 +16,7 @@ from stockbot.cli.options import (
     source_options,
 )
 from stockbot.cli.train import require_training, training_options
-from stockbot.errors import PromotionRefused
+from stockbot.errors import PromotionRefusedError
 
 
 @click.command()
@@ -63,4 +63,4 @@ def command(
         )
     emit(asdict(result), as_json)
     if result.outcome == "refused":
-        raise PromotionRefused(f"not promoted: {result.reason}")
+        raise PromotionRefusedError(f"not promoted: {result.reason}")

@@ -16,8 +16,6 @@ from stockbot.bundle import Bundle
 from stockbot.live.feeds import CANDLE_COLUMNS, Chunk, Kind
 from stockbot.live.window import Window
 
-_OPEN_TICKS = 3  # slot of the bar builder's state (kernels/bars.py): ticks in the open bar
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -112,9 +110,8 @@ class Lane:
             return np.arange(len(bars))
         if self._spec.kind == "time":
             return np.searchsorted(timestamp, bars.timestamp + int(self._spec.size))
-        open_ticks = int(self._stream.state["bars"][_OPEN_TICKS])
         ticks_after = np.cumsum(bars.ticks[::-1])[::-1] - bars.ticks
-        return len(timestamp) - open_ticks - ticks_after - 1
+        return len(timestamp) - self._stream.open_ticks - ticks_after - 1
 
 
 def known_at(bars: Bars, kind: Kind, spec: BarSpec) -> NDArray[np.int64]:

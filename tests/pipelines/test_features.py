@@ -1,5 +1,7 @@
 """Named features: definitions, names, and the same bits for every cut."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -113,7 +115,7 @@ def test_any_cut_of_the_ticks_gives_the_same_bits(kind: str, seed: int, cuts: li
     def run(edges: list[int]) -> np.ndarray:
         stream = FeatureStream(spec, plan)
         parts = []
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in itertools.pairwise(edges):
             resumed = FeatureStream(spec, plan)
             resumed.restore(stream.state)
             stream = resumed

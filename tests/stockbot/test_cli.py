@@ -21,7 +21,9 @@ def stockbot(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comp
 
 
 def test_help_imports_nothing_heavy() -> None:
-    program = "import sys\nfrom stockbot.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    program = (
+        "import sys\nfrom stockbot.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "build-features" in done.stdout
     loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
@@ -37,7 +39,9 @@ def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
     assert result["rows_in"] == result["rows_out"] + sum(result["quarantined"].values()) == 6001
     again = stockbot("build-features", "ticks.csv", "--out", "store", cwd=tmp_path)
     assert again.returncode == 1
-    assert again.stderr == "error: store: holds a feature store already; give --overwrite to replace it, or another --out\n"
+    assert again.stderr == (
+        "error: store: holds a feature store already; give --overwrite to replace it, or another --out\n"
+    )
 
 
 @pytest.mark.parametrize(

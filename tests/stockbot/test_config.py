@@ -10,7 +10,8 @@ from stockbot.errors import ConfigError
 
 
 def test_resolved_copy_reads_back_equal(tmp_path: Path) -> None:
-    config = load_config(None, {"windows.lookback": 10, "split.test": "2024-01-01", "bars.kind": "tick", "bars.size": 5})
+    overrides = {"windows.lookback": 10, "split.test": "2024-01-01", "bars.kind": "tick", "bars.size": 5}
+    config = load_config(None, overrides)
     (tmp_path / "resolved.yaml").write_text(config.to_yaml())
     assert load_config(tmp_path / "resolved.yaml") == config
     assert config.windows.lookback == 10
@@ -74,5 +75,5 @@ def test_durations(text: str, ns: int) -> None:
 
 
 def test_values_are_checked_whatever_their_origin() -> None:
-    with pytest.raises(ConfigError, match="bundle: `training.epochs`"):
+    with pytest.raises(ConfigError, match=r"bundle: `training\.epochs`"):
         parse_config({"training": {"epochs": 0}}, "bundle")

