@@ -75,6 +75,7 @@ def chart_of_rows(rows: ScoredRows, bundle: Bundle, *, settings: Config, span: S
         equity=equity(close, position, config.costs),
         hold=np.log(close / close[0]),
         turnover=_turnover(position),
+        seen=None if rows.seen is None else rows.seen[kept],
     )
 
 

@@ -37,6 +37,7 @@ class ChartData:
         position: (rows,) int8, +1, 0 or -1.
         equity, hold: (rows,) float64, cumulative log return after costs of the signal, and of holding.
         turnover: sum of absolute changes of position.
+        seen: (rows,) bool, the row played a part in making the model; None where that is not known.
     """
 
     symbol: str
@@ -54,6 +55,20 @@ class ChartData:
     equity: Floats
     hold: Floats
     turnover: float
+    seen: NDArray[np.bool_] | None = None
+
+    @property
+    def unseen_from(self) -> int | None:
+        """First row that the model had not seen; None when that is not known or there is none."""
+        if self.seen is None or self.seen.all():
+            return None
+        return int(np.argmin(self.seen))
+
+    @property
+    def unseen_return(self) -> float | None:
+        """Simple return of the signal after costs on the rows that the model had not seen."""
+        first = self.unseen_from
+        return None if first is None else float(np.expm1(self.equity[-1] - self.equity[first]))
 
     @property
     def net_return(self) -> float:
@@ -96,6 +111,7 @@ def draw(data: ChartData) -> Figure:
     _draw_prediction(panels[1], data, time, breaks)
     _draw_equity(panels[2], data, time, breaks)
     for panel in panels:
+        _shade_seen(panel, data, time, label="seen in training" if panel is panels[0] else None)
         _style(panel)
     _time_axis(panels[2], time)
     _title(panels[0], data)
@@ -170,10 +186,17 @@ def _broken(breaks: NDArray[np.intp], time: Floats, values: Floats) -> tuple[Flo
     return np.insert(time, breaks, time[breaks]), np.insert(values, breaks, np.nan)
 
 
+def _shade_seen(panel: Axes, data: ChartData, time: Floats, *, label: str | None) -> None:
+    """Grey behind the rows that made the model: what it earns there it has learned by heart."""
+    if data.seen is not None and data.seen[0]:
+        last = int(np.flatnonzero(data.seen)[-1])
+        panel.axvspan(time[0], time[last], color=GRID, alpha=0.6, zorder=0, linewidth=0, label=label)
+
+
 def _style(panel: Axes) -> None:
     # Above the panel, at the right: inside, it would hide what it explains.
     place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1}
-    panel.legend(**place, ncols=3, frameon=False, fontsize=9)
+    panel.legend(**place, ncols=4, frameon=False, fontsize=9)
     panel.grid(True, color=GRID, linewidth=0.8)
     panel.set_axisbelow(True)
     panel.margins(x=0.01)
@@ -191,11 +214,19 @@ def _time_axis(panel: Axes, time: Floats) -> None:
     panel.set_xlabel("time (UTC)", color=INK)
 
 
+def _net_return(data: ChartData) -> str:
+    if data.seen is None or not data.seen.any():
+        return f"net return {100 * data.net_return:+.2f} %"
+    if data.unseen_return is None:
+        return "all of it seen in training: no evidence"
+    return f"net return on unseen rows {100 * data.unseen_return:+.2f} %"
+
+
 def _title(panel: Axes, data: ChartData) -> None:
     first, last = (str(moment)[:16].replace("T", " ") for moment in (data.time[0], data.time[-1]))
     facts = (
-        f"model {data.model[:16]}", f"net return {100 * data.net_return:+.2f} %",
-        f"turnover {data.turnover:,.0f}", f"{len(data.time):,} rows", f"{first} to {last} UTC",
+        f"model {data.model[:16]}", _net_return(data), f"turnover {data.turnover:,.0f}",
+        f"{len(data.time):,} rows", f"{first} to {last} UTC",
     )  # fmt: skip
     panel.set_title(data.symbol, loc="left", fontsize=17, fontweight="bold", color=INK, pad=42)
     panel.text(0.0, 1.075, "   ·   ".join(facts), transform=panel.transAxes, fontsize=10, color=MUTED)

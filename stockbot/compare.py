@@ -36,7 +36,7 @@ def compare(candidate: Bundle, incumbent: Bundle, store: FeatureStore) -> Compar
         DataError: the store lacks a feature of either.
     """
     _require_comparable(candidate, incumbent)
-    cut = max(int(bundle.manifest["data"]["test_start_ns"]) for bundle in (candidate, incumbent))
+    cut = max(candidate.unseen_from_ns, incumbent.unseen_from_ns)
     panels = {bundle.id: load_panel(store, bundle.features) for bundle in (candidate, incumbent)}
     labels = label_rows(
         panels[candidate.id].close,

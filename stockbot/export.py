@@ -1,7 +1,8 @@
 """Rows, features and predictions as one CSV that a backtest in any language can read, and a schema beside it.
 
 Columns, in this order: `symbol timestamp actionable_at`, then `open high low close volume` (`price volume` where
-every tick is a row), then the features by name, and with a model `prediction action position`. Times are ISO 8601
+every tick is a row), then the features by name, and with a model `prediction action position
+seen_in_training`. Times are ISO 8601
 with offset +00:00 and nine decimals; numbers use a point and as many digits as give the same number back; a
 missing value is an empty field. Nothing of a row was known before its `actionable_at`.
 """
@@ -32,6 +33,7 @@ _MEANING = {
     "volume": "traded quantity, 0 where the source has none",
     "action": "LONG, SHORT or FLAT; empty where there is no prediction",
     "position": "1, -1 or 0: to be held from actionable_at on; empty where there is no prediction",
+    "seen_in_training": "true where the row played a part in making the model: judge it by the other rows",
 }  # fmt: skip
 _PREDICTION = {"regression": "predicted log return over the horizon", "direction": "predicted probability of a rise"}
 
@@ -101,13 +103,15 @@ def _frame(rows: ScoredRows, *, is_ticks: bool) -> pl.DataFrame:
     frame = rows.frame.select(
         pl.lit(rows.symbol).alias("symbol"), "timestamp", known, *prices, "volume", features.fill_nan(None)
     )
-    if rows.prediction is None or rows.position is None:
+    if rows.prediction is None or rows.position is None or rows.seen is None:
         return frame
     prediction = pl.Series("prediction", rows.prediction).fill_nan(None)
     position = pl.when(pl.col("prediction").is_not_null()).then(pl.Series("position", rows.position))
     action = pl.col("position").replace_strict(ACTION_OF, return_dtype=pl.String)
-    scored = frame.with_columns(prediction).with_columns(position.alias("position"))
-    return scored.with_columns(action.alias("action")).select(*frame.columns, "prediction", "action", "position")
+    seen = pl.Series("seen_in_training", rows.seen)
+    scored = frame.with_columns(prediction, seen).with_columns(position.alias("position"))
+    judged = ("prediction", "action", "position", "seen_in_training")
+    return scored.with_columns(action.alias("action")).select(*frame.columns, *judged)
 
 
 def _schema(store: FeatureStore, bundle: Bundle | None, columns: list[str], rows: int) -> dict[str, Any]:
@@ -133,6 +137,8 @@ def _schema(store: FeatureStore, bundle: Bundle | None, columns: list[str], rows
 
 def _type(name: str) -> str:
     types = {"symbol": "string", "action": "string", "timestamp": "time", "actionable_at": "time", "position": "int"}
+    if name == "seen_in_training":
+        return "bool"
     return types.get(name, "float")
 
 

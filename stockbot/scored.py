@@ -21,6 +21,8 @@ class ScoredRows:
         actionable_at: (rows,) int64, ns UTC, when each row was known: from then on its prediction may be acted on.
         prediction: (rows,) float64, NaN where no whole window ends; None without a model.
         position: (rows,) int8, +1, 0 or -1, 0 where there is no prediction; None without a model.
+        seen: (rows,) bool, the row played a part in making the model, so that its prediction proves nothing; None
+            without a model.
     """
 
     symbol: str
@@ -28,6 +30,7 @@ class ScoredRows:
     actionable_at: NDArray[np.int64]
     prediction: NDArray[np.float64] | None
     position: NDArray[np.int8] | None
+    seen: NDArray[np.bool_] | None
 
 
 def scored_rows(store: FeatureStore, symbol: str, bundle: Bundle | None, rule: Rule | None) -> ScoredRows:
@@ -39,11 +42,12 @@ def scored_rows(store: FeatureStore, symbol: str, bundle: Bundle | None, rule: R
     frame = store.read(symbol, closed_only=True)
     actionable_at = _actionable_at(frame, store)
     if bundle is None or rule is None:
-        return ScoredRows(symbol, frame, actionable_at, None, None)
+        return ScoredRows(symbol, frame, actionable_at, None, None, None)
     require_features(store, bundle.features)
     matrix = frame.select(bundle.features).to_numpy(order="c")
     prediction = predict_rows(bundle, matrix, frame["timestamp"].to_physical().to_numpy())
-    return ScoredRows(symbol, frame, actionable_at, prediction, rule.positions(prediction))
+    seen = frame["last_timestamp"].to_physical().to_numpy() < bundle.unseen_from_ns
+    return ScoredRows(symbol, frame, actionable_at, prediction, rule.positions(prediction), seen)
 
 
 def _actionable_at(frame: pl.DataFrame, store: FeatureStore) -> NDArray[np.int64]:

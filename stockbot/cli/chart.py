@@ -50,5 +50,10 @@ def command(
     target = out or folder / "charts" / f"{data.symbol.replace('/', '-')}.png"
     save_chart(data, target)
     result = {"png": str(target), "symbol": data.symbol, "model": data.model, "rows": len(data.time)}
-    worth = {"net_return": data.net_return, "buy_and_hold": data.hold_return, "turnover": data.turnover}
+    worth = {
+        "net_return": data.net_return,
+        "net_return_on_unseen_rows": data.net_return if data.seen is None else data.unseen_return,
+        "buy_and_hold": data.hold_return,
+        "turnover": data.turnover,
+    }
     emit(result | worth, as_json)

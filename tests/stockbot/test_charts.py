@@ -39,6 +39,20 @@ def test_a_store_gives_price_predictions_positions_and_equity(world: World) -> N
     assert (data.threshold, data.floor) == (pytest.approx(3e-4), pytest.approx(-3e-4))
 
 
+def test_what_the_model_has_seen_proves_nothing(world: World) -> None:
+    last_day = datetime.combine(world.store.span()[1], datetime.min.time(), UTC)
+    data, unseen = of_store(world), of_store(world, span=(last_day, None))
+    assert data.seen is not None
+    assert data.unseen_from == int(data.seen.sum()) == len(data.time) - len(unseen.time)
+    assert data.unseen_return == pytest.approx(np.expm1(data.equity[-1] - data.equity[data.unseen_from]))
+    assert "seen in training" in [text.get_text() for text in draw(data).axes[0].get_legend().get_texts()]
+    assert "seen in training" not in [text.get_text() for text in draw(unseen).axes[0].get_legend().get_texts()]
+    assert f"net return {100 * unseen.net_return:+.2f} %" in draw(unseen).axes[0].texts[0].get_text()
+    made_of_it = of_store(world, span=(None, last_day))
+    assert made_of_it.unseen_return is None
+    assert "no evidence" in draw(made_of_it).axes[0].texts[0].get_text()
+
+
 def test_a_log_gives_the_same_prices_and_positions_as_the_store(world: World, tmp_path: Path) -> None:
     request = ReplayRequest(
         sources=world.history, hints=SourceHints(), artifacts=world.artifacts, signals=tmp_path / "signals.txt",
@@ -72,12 +86,13 @@ def test_the_figure_has_three_panels_a_title_and_a_marker_for_each_entry(world: 
     assert price.get_title(loc="left") == "ALFA"
     facts = price.texts[0].get_text()
     assert data.model[:16] in facts
-    assert f"{100 * data.net_return:+.2f} %" in facts
+    assert data.unseen_return is not None
+    assert f"net return on unseen rows {100 * data.unseen_return:+.2f} %" in facts
     assert f"turnover {data.turnover:,.0f}" in facts
     assert [panel.get_ylabel() for panel in figure.axes] == ["price", "prediction (bps)", "return (%)"]
     assert worth.get_xlabel() == "time (UTC)"
     changes = np.diff(data.position, prepend=0) != 0
-    for markers, side in zip(price.collections, (1, -1), strict=True):
+    for markers, side in zip(price.collections[:2], (1, -1), strict=True):
         assert len(markers.get_offsets()) == int((changes & (data.position == side)).sum())
     assert {line.get_linestyle() for line in prediction.lines} >= {"--"}
 

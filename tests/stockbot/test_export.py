@@ -20,13 +20,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"))
 
 
+JUDGED = ["prediction", "action", "position", "seen_in_training"]
 BASE = ["symbol", "timestamp", "actionable_at", "open", "high", "low", "close", "volume"]
 
 
 def test_pandas_reads_the_documented_columns_and_every_digit(world: World, tmp_path: Path) -> None:
     report = export(world.store, tmp_path / "out.csv", bundle=world.bundle)
     frame = pd.read_csv(report.path, parse_dates=["timestamp", "actionable_at"])
-    assert list(frame.columns) == [*BASE, *world.store.features, "prediction", "action", "position"] == report.columns
+    assert list(frame.columns) == [*BASE, *world.store.features, *JUDGED] == report.columns
     assert len(frame) == report.rows
     for symbol in world.store.symbols:
         mine = frame[frame["symbol"] == symbol]
@@ -54,6 +55,15 @@ def test_actions_follow_the_predictions_and_are_empty_without_one(world: World, 
     assert set(known["action"]) == {"LONG", "SHORT", "FLAT"}
     assert frame[frame["prediction"].isna()][["action", "position"]].isna().all(axis=None)
     assert frame["prediction"].isna().sum() > 2 * (19 + 7)
+
+
+def test_rows_that_made_the_model_are_marked(world: World, tmp_path: Path) -> None:
+    report = export(world.store, tmp_path / "out.csv", bundle=world.bundle)
+    frame = pd.read_csv(report.path, parse_dates=["timestamp"])
+    assert frame["seen_in_training"].dtype == bool
+    last_day = pd.Timestamp(world.store.span()[1], tz="UTC")
+    assert (frame["seen_in_training"] == (frame["timestamp"] < last_day)).all()
+    assert 0 < frame["seen_in_training"].sum() < len(frame)
 
 
 def test_without_a_model_there_are_no_prediction_columns(world: World, tmp_path: Path) -> None:

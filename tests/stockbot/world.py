@@ -83,9 +83,15 @@ def make_bundle(artifacts: Path, config: Config, store: FeatureStore) -> Path:
         "created_at": "2024-03-11T00:00:00Z",
         "metrics": {},
         "data_snapshot": store.snapshot,
+        "data": {"test_start_ns": unseen_from(store)},
         "config": config.model_dump(mode="json"),
     }
     return seal(staging, artifacts / "models", manifest)[1]
+
+
+def unseen_from(store: FeatureStore) -> int:
+    """Midnight before the last day of the store: what the model is said not to have seen."""
+    return int(np.datetime64(store.span()[1], "ns").astype(np.int64))
 
 
 def linear_onnx(lookback: int, width: int) -> bytes:
