@@ -5,19 +5,12 @@ makes a state, a float64 vector, and `rolling_mean_update(state, x, out)` takes 
 """
 
 from kernels.bars import dollar_bars, tick_bars, time_bars, volume_bars
+from kernels.extremes import rolling_max, rolling_min
 from kernels.labels import direction, horizon_return
 from kernels.lagged import log_returns, realized_volatility, returns
 from kernels.microstructure import signed_volume_imbalance, tick_rule, volume_zscore, vwap_deviation
 from kernels.recursive import atr, bollinger, ema, macd, rsi
-from kernels.rolling import (
-    rolling_max,
-    rolling_mean,
-    rolling_min,
-    rolling_std,
-    rolling_sum,
-    rolling_var,
-    rolling_zscore,
-)
+from kernels.rolling import rolling_mean, rolling_std, rolling_sum, rolling_var, rolling_zscore
 from kernels.windows import gather_windows, sliding_windows
 
 __all__ = [

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 
 
 def _sources_digest() -> str:
@@ -49,6 +50,9 @@ def _writable_cache() -> str:
 CACHE_FOLDER = _writable_cache()
 if CACHE_FOLDER:
     numba.config.CACHE_DIR = CACHE_FOLDER
+
+
+ONE = np.uint64(1)
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,12 +10,12 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats
 from kernels.compilation import kernel
-from kernels.lagged import advance_lag, lag_state
-from kernels.microstructure import two_sums_state
-from kernels.recursive import advance_ema, atr_update, ema_state, macd_state
-from kernels.rolling import advance_maximum, advance_moments, extremum_state, moments_state, variance
+from kernels.extremes import extremum_state, rolling_max_update, rolling_min_update
+from kernels.lagged import lag_state, recall, remember
+from kernels.microstructure import divide_flow, two_sums_state
+from kernels.recursive import atr_update, ema_state, ema_update, macd_state, macd_update
+from kernels.rolling import BAND_POSITION, DEVIATION, RELATIVE_STD, SUM, moments_state, update_statistic
 
-_WINDOW = 1
 _DAY = 86_400 * 10**9
 _WEEK = 7 * _DAY
 _EPOCH_WEEKDAY = 3 * _DAY  # 1970-01-01 was a Thursday; weeks begin on Monday
@@ -64,60 +64,45 @@ def ksft_update(state, open, high, low, close, out):  # type: ignore[no-untyped-
 @kernel
 def ma_dev_update(state, close, out):  # type: ignore[no-untyped-def]
     """c / rolling mean(c) - 1"""
-    for row in range(len(close)):
-        anchor, sum1, _ = advance_moments(state, close[row])
-        out[row] = close[row] / (anchor + sum1 / state[_WINDOW]) - 1.0
+    update_statistic(state, close, out, DEVIATION)
 
 
 @kernel
 def std_rel_update(state, close, out):  # type: ignore[no-untyped-def]
     """rolling std(c, ddof = 1) / rolling mean(c)"""
-    window = state[_WINDOW]
-    for row in range(len(close)):
-        anchor, sum1, sum2 = advance_moments(state, close[row])
-        out[row] = math.sqrt(variance(sum1, sum2, window, 1.0)) / (anchor + sum1 / window)
+    update_statistic(state, close, out, RELATIVE_STD)
 
 
 @kernel
 def bb_pos_update(state, close, out):  # type: ignore[no-untyped-def]
     """(c - mean) / (2 · population std) over the window: -1 and 1 are the Bollinger bands; 0 when flat"""
-    window = state[_WINDOW]
-    for row in range(len(close)):
-        anchor, sum1, sum2 = advance_moments(state, close[row])
-        band = 2.0 * math.sqrt(variance(sum1, sum2, window, 0.0))
-        out[row] = 0.0 if band == 0.0 else (close[row] - anchor - sum1 / window) / band
+    update_statistic(state, close, out, BAND_POSITION)
 
 
 @kernel
 def ema_dev_update(state, close, out):  # type: ignore[no-untyped-def]
     """c / EMA(c) - 1"""
+    ema_update(state, close, out)
     for row in range(len(close)):
-        out[row] = close[row] / advance_ema(state, close[row]) - 1.0
-
-
-_EMA_SIZE = len(ema_state(1))
-
-
-@kernel
-def _macd_row(state, close):  # type: ignore[no-untyped-def]
-    line = advance_ema(state[:_EMA_SIZE], close) - advance_ema(state[_EMA_SIZE : 2 * _EMA_SIZE], close)
-    return line, advance_ema(state[2 * _EMA_SIZE :], line)
+        out[row] = close[row] / out[row] - 1.0
 
 
 @kernel
 def macd_line_update(state, close, out):  # type: ignore[no-untyped-def]
     """(EMA(fast) - EMA(slow)) / c"""
+    signal = np.empty(len(close))
+    macd_update(state, close, out, signal, signal)
     for row in range(len(close)):
-        line, _ = _macd_row(state, close[row])
-        out[row] = line / close[row]
+        out[row] = out[row] / close[row]
 
 
 @kernel
 def macd_hist_update(state, close, out):  # type: ignore[no-untyped-def]
     """(MACD line - its signal) / c"""
+    line = np.empty(len(close))
+    macd_update(state, close, line, out, out)
     for row in range(len(close)):
-        line, signal = _macd_row(state, close[row])
-        out[row] = (line - signal) / close[row]
+        out[row] = out[row] / close[row]
 
 
 @kernel
@@ -137,40 +122,38 @@ def range_position_state(window: int) -> Floats:
 def rsv_update(state, high, low, close, out):  # type: ignore[no-untyped-def]
     """(c - min l) / (max h - min l) over the window; 0.5 when flat"""
     half = len(state) // 2
-    highs = state[:half]
-    lows = state[half:]
+    lows = np.empty(len(low))
+    rolling_max_update(state[:half], high, out)
+    rolling_min_update(state[half:], low, lows)
     for row in range(len(close)):
-        top = advance_maximum(highs, high[row])
-        bottom = -advance_maximum(lows, -low[row])
-        out[row] = 0.5 if top == bottom else (close[row] - bottom) / (top - bottom)
+        span = out[row] - lows[row]
+        out[row] = 0.5 if span == 0.0 else (close[row] - lows[row]) / span
 
 
 @kernel
 def max_dev_update(state, high, close, out):  # type: ignore[no-untyped-def]
     """max h over the window / c - 1"""
+    rolling_max_update(state, high, out)
     for row in range(len(close)):
-        out[row] = advance_maximum(state, high[row]) / close[row] - 1.0
+        out[row] = out[row] / close[row] - 1.0
 
 
 @kernel
 def min_dev_update(state, low, close, out):  # type: ignore[no-untyped-def]
     """min l over the window / c - 1"""
+    rolling_min_update(state, low, out)
     for row in range(len(close)):
-        out[row] = -advance_maximum(state, -low[row]) / close[row] - 1.0
+        out[row] = out[row] / close[row] - 1.0
 
 
 @kernel
 def ofi_update(state, buy_volume, sell_volume, out):  # type: ignore[no-untyped-def]
     """(bought - sold) / (bought + sold) volume over the window; 0 where sides are unknown or nothing was traded"""
     half = len(state) // 2
-    flow = state[:half]
-    total = state[half:]
-    for row in range(len(out)):
-        anchor1, flow1, _ = advance_moments(flow, buy_volume[row] - sell_volume[row])
-        anchor2, total1, _ = advance_moments(total, buy_volume[row] + sell_volume[row])
-        traded = total1 + anchor2 * total[_WINDOW]
-        imbalance = (flow1 + anchor1 * flow[_WINDOW]) / traded
-        out[row] = 0.0 if traded == 0.0 else imbalance if imbalance != imbalance else min(max(imbalance, -1.0), 1.0)
+    traded = np.empty(len(out))
+    update_statistic(state[:half], buy_volume - sell_volume, out, SUM)
+    update_statistic(state[half:], buy_volume + sell_volume, traded, SUM)
+    divide_flow(out, traded)
 
 
 @kernel
@@ -224,8 +207,12 @@ def dow_cos_update(state, timestamp, out):  # type: ignore[no-untyped-def]
 @kernel
 def gap_co_update(state, open, close, out):  # type: ignore[no-untyped-def]
     """o / c of the row before - 1"""
-    for row in range(len(close)):
-        out[row] = open[row] / advance_lag(state, close[row]) - 1.0
+    before = recall(state, len(close))
+    for row in range(len(before)):
+        out[row] = open[row] / before[row] - 1.0
+    for row in range(len(before), len(close)):
+        out[row] = open[row] / close[row - 1] - 1.0
+    remember(state, close)
 
 
 ma_dev_state = std_rel_state = bb_pos_state = moments_state

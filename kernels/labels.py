@@ -6,14 +6,7 @@ import numpy as np
 
 from kernels.arrays import Floats, checked, checked_count
 from kernels.compilation import kernel
-from kernels.lagged import log_ratio
-
-
-@kernel
-def _horizon_return(close, horizon, out):  # type: ignore[no-untyped-def]
-    for row in range(len(close)):
-        ahead = row + horizon
-        out[row] = log_ratio(close[ahead], close[row]) if ahead < len(close) else math.nan
+from kernels.lagged import log_ratios
 
 
 def horizon_return(close: Floats, horizon: int) -> Floats:
@@ -31,8 +24,9 @@ def horizon_return(close: Floats, horizon: int) -> Floats:
         TypeError, ValueError: wrong dtype, dimension or horizon; the message names the argument.
     """
     close = checked("close", close)
-    out = np.empty(len(close))
-    _horizon_return(close, checked_count("horizon", horizon), out)
+    out = np.full(len(close), math.nan)
+    known = max(len(close) - checked_count("horizon", horizon), 0)
+    log_ratios(close[len(close) - known :], close[:known], out[:known])
     return out
 
 

@@ -6,13 +6,15 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats, checked_count, run
 from kernels.compilation import kernel
-from kernels.rolling import advance_moments, moments_state
+from kernels.rolling import SUM, moments_state, update_statistic
 
-_LAG, _POSITION, _RING = 1, 2, 3
+_LAG, _RING = 1, 2
+_BLOCK = 256
+_NEAR = 0.01  # of the squared half relative change: the series of `log_ratios` is exact to the last bit below it
 
 
 def lag_state(lag: int) -> Floats:
-    """State that remembers the last `lag` rows."""
+    """State that remembers the last `lag` rows: row r of all stands in slot r modulo `lag`."""
     lag = checked_count("lag", lag)
     state = np.zeros(_RING + lag)
     state[_LAG] = lag
@@ -23,33 +25,87 @@ returns_state = log_returns_state = lag_state
 
 
 @kernel
-def advance_lag(state, value):  # type: ignore[no-untyped-def]
-    """Take one row and return the row `lag` before it, NaN when there is none."""
-    position = int(state[_POSITION])
-    past = state[_RING + position] if state[ROWS] >= state[_LAG] else math.nan
-    state[_RING + position] = value
-    state[_POSITION] = 0.0 if position + 1 == int(state[_LAG]) else position + 1.0
-    state[ROWS] += 1.0
+def recall(state, rows):  # type: ignore[no-untyped-def]
+    """The rows that lie `lag` before the next `rows` ones and came with earlier calls; NaN where there are none."""
+    lag = int(state[_LAG])
+    seen = int(state[ROWS])
+    past = np.empty(min(lag, rows))
+    for row in range(len(past)):
+        past[row] = state[_RING + (seen + row) % lag] if seen + row >= lag else math.nan
     return past
 
 
 @kernel
-def log_ratio(now, past):  # type: ignore[no-untyped-def]
-    """ln(now / past); by log1p of the relative change, whose error does not grow as the two come close."""
-    return math.log1p((now - past) / past) if now > 0.0 and past > 0.0 else math.nan
+def remember(state, x):  # type: ignore[no-untyped-def]
+    """Keep what later calls will ask of these rows."""
+    lag = int(state[_LAG])
+    seen = int(state[ROWS])
+    for row in range(max(len(x) - lag, 0), len(x)):
+        state[_RING + (seen + row) % lag] = x[row]
+    state[ROWS] += len(x)
+
+
+@kernel
+def log_ratios(x, past, out):  # type: ignore[no-untyped-def]
+    """ln(x / past), NaN unless both are above 0.
+
+    As 2·atanh((x - past) / (x + past)): no error grows as the two come close, and where they differ by less than a
+    fifth nine terms of the series are enough, which vectorise where a call of `log` does not.
+    """
+    for start in range(0, len(x), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(x)))
+        if _near_ratios(x[rows], past[rows], out[rows]) > 0:
+            _far_ratios(x[rows], past[rows], out[rows])
+
+
+@kernel
+def _near_ratios(x, past, out):  # type: ignore[no-untyped-def]
+    far = 0
+    for row in range(len(x)):
+        ratio = (x[row] - past[row]) / (x[row] + past[row])
+        square = ratio * ratio
+        far += 0 if square <= _NEAR and past[row] > 0.0 else 1
+        series = 2.0 / 17.0
+        series = series * square + 2.0 / 15.0
+        series = series * square + 2.0 / 13.0
+        series = series * square + 2.0 / 11.0
+        series = series * square + 2.0 / 9.0
+        series = series * square + 2.0 / 7.0
+        series = series * square + 2.0 / 5.0
+        series = series * square + 2.0 / 3.0
+        out[row] = ratio * (series * square) + 2.0 * ratio
+    return far
+
+
+@kernel
+def _far_ratios(x, past, out):  # type: ignore[no-untyped-def]
+    for row in range(len(x)):
+        ratio = (x[row] - past[row]) / (x[row] + past[row])
+        if not (ratio * ratio <= _NEAR and past[row] > 0.0):
+            out[row] = math.log(x[row] / past[row]) if x[row] > 0.0 and past[row] > 0.0 else math.nan
+
+
+@kernel
+def _ratios(x, past, out):  # type: ignore[no-untyped-def]
+    for row in range(len(x)):
+        change = (x[row] - past[row]) / past[row]
+        out[row] = math.nan if past[row] == 0.0 else change
 
 
 @kernel
 def returns_update(state, x, out):  # type: ignore[no-untyped-def]
-    for row in range(len(x)):
-        past = advance_lag(state, x[row])
-        out[row] = (x[row] - past) / past if past != 0.0 else math.nan
+    past = recall(state, len(x))
+    _ratios(x[: len(past)], past, out[: len(past)])
+    _ratios(x[len(past) :], x[: len(x) - len(past)], out[len(past) :])
+    remember(state, x)
 
 
 @kernel
 def log_returns_update(state, x, out):  # type: ignore[no-untyped-def]
-    for row in range(len(x)):
-        out[row] = log_ratio(x[row], advance_lag(state, x[row]))
+    past = recall(state, len(x))
+    log_ratios(x[: len(past)], past, out[: len(past)])
+    log_ratios(x[len(past) :], x[: len(x) - len(past)], out[len(past) :])
+    remember(state, x)
 
 
 def returns(x: Floats, lag: int = 1, out: Floats | None = None) -> Floats:
@@ -79,7 +135,7 @@ def log_returns(x: Floats, lag: int = 1, out: Floats | None = None) -> Floats:
     return run(log_returns_update, log_returns_state(lag), {"x": x}, out)
 
 
-_VOLATILITY_LAG = 4  # a one-row lag state, then the moments of the squared returns
+_ONE_ROW = _RING + 1  # a state that remembers one price stands before the rolling sum of squared returns
 
 
 def realized_volatility_state(window: int) -> Floats:
@@ -89,16 +145,15 @@ def realized_volatility_state(window: int) -> Floats:
 
 @kernel
 def realized_volatility_update(state, x, out):  # type: ignore[no-untyped-def]
-    lag = state[:_VOLATILITY_LAG]
-    moments = state[_VOLATILITY_LAG:]
+    squares = np.empty(len(x))
+    first = 1 if state[ROWS] == 0.0 and len(x) > 0 else 0  # the first row has no return: it takes no place in a window
+    log_returns_update(state[:_ONE_ROW], x, squares)
     for row in range(len(x)):
-        step = log_ratio(x[row], advance_lag(lag, x[row]))
-        if lag[ROWS] == 1.0:
-            out[row] = math.nan  # the first row has no return: it takes no place in the window
-        else:
-            anchor, sum1, _ = advance_moments(moments, step * step)
-            total = sum1 + anchor * moments[1]
-            out[row] = math.sqrt(0.0 if total < 0.0 else total)
+        squares[row] *= squares[row]
+    out[:first] = math.nan
+    update_statistic(state[_ONE_ROW:], squares[first:], out[first:], SUM)
+    for row in range(first, len(x)):
+        out[row] = math.sqrt(0.0 if out[row] < 0.0 else out[row])
 
 
 def realized_volatility(x: Floats, window: int, out: Floats | None = None) -> Floats:

@@ -9,9 +9,7 @@ import numpy as np
 
 from kernels.arrays import Floats, checked_count, run
 from kernels.compilation import kernel
-from kernels.rolling import advance_moments, moments_state, variance
-
-_WINDOW = 1
+from kernels.rolling import SUM, ZSCORE, moments_state, update_statistic
 
 
 def tick_rule_state() -> Floats:
@@ -63,20 +61,13 @@ vwap_deviation_state = signed_volume_imbalance_state = two_sums_state
 
 
 @kernel
-def _advance_sum(moments, value):  # type: ignore[no-untyped-def]
-    anchor, sum1, _ = advance_moments(moments, value)
-    return sum1 + anchor * moments[_WINDOW]
-
-
-@kernel
 def vwap_deviation_update(state, price, volume, out):  # type: ignore[no-untyped-def]
     half = len(state) // 2
-    traded = state[:half]
-    volumes = state[half:]
+    total = np.empty(len(price))
+    update_statistic(state[:half], price * volume, out, SUM)
+    update_statistic(state[half:], volume, total, SUM)
     for row in range(len(price)):
-        turnover = _advance_sum(traded, price[row] * volume[row])
-        total = _advance_sum(volumes, volume[row])
-        out[row] = 0.0 if total == 0.0 else price[row] * total / turnover - 1.0
+        out[row] = 0.0 if total[row] == 0.0 else price[row] * total[row] / out[row] - 1.0
 
 
 def vwap_deviation(price: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -100,14 +91,21 @@ def vwap_deviation(price: Floats, volume: Floats, window: int, out: Floats | Non
 
 
 @kernel
+def divide_flow(flow, total):  # type: ignore[no-untyped-def]
+    """Signed over total volume, in place: 0 where nothing was traded, and never beyond -1 and 1 by rounding."""
+    for row in range(len(flow)):
+        share = flow[row] / total[row]
+        share = 1.0 if share > 1.0 else -1.0 if share < -1.0 else share
+        flow[row] = 0.0 if total[row] == 0.0 else share
+
+
+@kernel
 def signed_volume_imbalance_update(state, sign, volume, out):  # type: ignore[no-untyped-def]
     half = len(state) // 2
-    signed = state[:half]
-    volumes = state[half:]
-    for row in range(len(sign)):
-        flow = _advance_sum(signed, sign[row] * volume[row])
-        total = _advance_sum(volumes, volume[row])
-        out[row] = 0.0 if total == 0.0 else min(max(flow / total, -1.0), 1.0) if flow == flow else math.nan
+    total = np.empty(len(sign))
+    update_statistic(state[:half], sign * volume, out, SUM)
+    update_statistic(state[half:], volume, total, SUM)
+    divide_flow(out, total)
 
 
 def signed_volume_imbalance(sign: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -135,12 +133,10 @@ volume_zscore_state = moments_state
 
 @kernel
 def volume_zscore_update(state, volume, out):  # type: ignore[no-untyped-def]
-    window = state[_WINDOW]
+    logs = np.empty(len(volume))
     for row in range(len(volume)):
-        value = math.log1p(volume[row]) if volume[row] >= 0.0 else math.nan
-        anchor, sum1, sum2 = advance_moments(state, value)
-        std = math.sqrt(variance(sum1, sum2, window, 1.0))
-        out[row] = 0.0 if std == 0.0 else (value - anchor - sum1 / window) / std
+        logs[row] = math.log1p(volume[row]) if volume[row] >= 0.0 else math.nan
+    update_statistic(state, logs, out, ZSCORE)
 
 
 def volume_zscore(volume: Floats, window: int, out: Floats | None = None) -> Floats:

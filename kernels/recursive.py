@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats, checked_count, run, run_many
 from kernels.compilation import kernel
-from kernels.rolling import advance_moments, moments_state, variance
+from kernels.rolling import MEAN, POPULATION_STD, moments_state, update_statistic
 
 _PERIOD, _VALUE, _SECOND, _PREVIOUS = 1, 2, 3, 4
 
@@ -21,22 +21,22 @@ def ema_state(span: int) -> Floats:
 
 
 @kernel
-def advance_ema(state, value):  # type: ignore[no-untyped-def]
-    """Take one row and return the average, NaN while it warms up."""
-    if value != value:
-        return math.nan
-    if state[ROWS] == 0.0:
-        state[_VALUE] = value
-    else:
-        state[_VALUE] += (value - state[_VALUE]) * (2.0 / (state[_PERIOD] + 1.0))
-    state[ROWS] += 1.0
-    return state[_VALUE] if state[ROWS] >= state[_PERIOD] else math.nan
-
-
-@kernel
 def ema_update(state, x, out):  # type: ignore[no-untyped-def]
+    rows = state[ROWS]
+    span = state[_PERIOD]
+    average = state[_VALUE]
+    weight = 2.0 / (span + 1.0)
+    rest = 1.0 - weight
     for row in range(len(x)):
-        out[row] = advance_ema(state, x[row])
+        value = x[row]
+        out[row] = math.nan
+        if value == value:
+            average = weight * value + rest * average if rows > 0.0 else value
+            rows += 1.0
+            if rows >= span:
+                out[row] = average
+    state[ROWS] = rows
+    state[_VALUE] = average
 
 
 def ema(x: Floats, span: int, out: Floats | None = None) -> Floats:
@@ -70,12 +70,12 @@ def macd_state(fast: int = 12, slow: int = 26, signal: int = 9) -> Floats:
 
 @kernel
 def macd_update(state, x, line, signal, histogram):  # type: ignore[no-untyped-def]
-    fast = state[:_EMA_SIZE]
-    slow = state[_EMA_SIZE : 2 * _EMA_SIZE]
-    smooth = state[2 * _EMA_SIZE :]
+    ema_update(state[:_EMA_SIZE], x, line)
+    ema_update(state[_EMA_SIZE : 2 * _EMA_SIZE], x, signal)
     for row in range(len(x)):
-        line[row] = advance_ema(fast, x[row]) - advance_ema(slow, x[row])
-        signal[row] = advance_ema(smooth, line[row])
+        line[row] -= signal[row]
+    ema_update(state[2 * _EMA_SIZE :], line, signal)
+    for row in range(len(x)):
         histogram[row] = line[row] - signal[row]
 
 
@@ -100,16 +100,13 @@ def macd(x: Floats, fast: int = 12, slow: int = 26, signal: int = 9) -> tuple[Fl
 
 
 @kernel
-def _wilder(state, slot, value):  # type: ignore[no-untyped-def]
-    """Wilder's average in `state[slot]`: a plain mean of the first `period` values, then weight 1 / period."""
-    period = state[_PERIOD]
-    count = state[ROWS]
-    if count < period:
-        state[slot] += value
-        if count + 1.0 == period:
-            state[slot] /= period
-    else:
-        state[slot] = (state[slot] * (period - 1.0) + value) / period
+def wilder(average, value, count, period):  # type: ignore[no-untyped-def]
+    """Wilder's average after one more value: a plain mean of the first `period` values, then weight 1 / period."""
+    weight = 1.0 / period
+    if count >= period:
+        return (1.0 - weight) * average + weight * value
+    average += value
+    return average / period if count + 1.0 == period else average
 
 
 def rsi_state(period: int = 14) -> Floats:
@@ -119,21 +116,30 @@ def rsi_state(period: int = 14) -> Floats:
 
 @kernel
 def rsi_update(state, x, out):  # type: ignore[no-untyped-def]
+    rows = state[ROWS]
+    period = state[_PERIOD]
+    gain = state[_VALUE]
+    loss = state[_SECOND]
+    previous = state[_PREVIOUS]
     for row in range(len(x)):
         value = x[row]
         out[row] = math.nan
         if value != value:
             continue
-        change = value - state[_PREVIOUS]
-        state[_PREVIOUS] = value
+        change = value - previous
+        previous = value
         if change != change:
             continue
-        _wilder(state, _VALUE, change if change > 0.0 else 0.0)
-        _wilder(state, _SECOND, -change if change < 0.0 else 0.0)
-        state[ROWS] += 1.0
-        if state[ROWS] >= state[_PERIOD]:
-            total = state[_VALUE] + state[_SECOND]
-            out[row] = 50.0 if total == 0.0 else 100.0 * (state[_VALUE] / total)
+        gain = wilder(gain, change if change > 0.0 else 0.0, rows, period)
+        loss = wilder(loss, -change if change < 0.0 else 0.0, rows, period)
+        rows += 1.0
+        if rows >= period:
+            total = gain + loss
+            out[row] = 50.0 if total == 0.0 else 100.0 * (gain / total)
+    state[ROWS] = rows
+    state[_VALUE] = gain
+    state[_SECOND] = loss
+    state[_PREVIOUS] = previous
 
 
 def rsi(x: Floats, period: int = 14, out: Floats | None = None) -> Floats:
@@ -163,19 +169,28 @@ def atr_state(period: int = 14) -> Floats:
 
 @kernel
 def atr_update(state, high, low, close, out):  # type: ignore[no-untyped-def]
+    rows = state[ROWS]
+    period = state[_PERIOD]
+    average = state[_VALUE]
+    previous = state[_PREVIOUS]
     for row in range(len(close)):
         out[row] = math.nan
-        previous = state[_PREVIOUS]
-        if high[row] != high[row] or low[row] != low[row] or close[row] != close[row]:
+        spread = high[row] - low[row]
+        if spread != spread or close[row] != close[row]:
             continue
-        state[_PREVIOUS] = close[row]
-        if previous != previous:
+        up = abs(high[row] - previous)
+        down = abs(low[row] - previous)
+        begins = previous != previous
+        previous = close[row]
+        if begins:
             continue
-        true_range = max(high[row] - low[row], abs(high[row] - previous), abs(low[row] - previous))
-        _wilder(state, _VALUE, true_range)
-        state[ROWS] += 1.0
-        if state[ROWS] >= state[_PERIOD]:
-            out[row] = state[_VALUE]
+        average = wilder(average, max(spread, up, down), rows, period)
+        rows += 1.0
+        if rows >= period:
+            out[row] = average
+    state[ROWS] = rows
+    state[_VALUE] = average
+    state[_PREVIOUS] = previous
 
 
 def atr(high: Floats, low: Floats, close: Floats, period: int = 14, out: Floats | None = None) -> Floats:
@@ -198,19 +213,17 @@ def atr(high: Floats, low: Floats, close: Floats, period: int = 14, out: Floats 
 
 
 def bollinger_state(window: int = 20, width: float = 2.0) -> Floats:
-    """State of `bollinger`: the width, then the rolling moments."""
-    return np.concatenate([[float(width)], moments_state(window)])
+    """State of `bollinger`: the width, then the rolling mean and the rolling deviation."""
+    return np.concatenate([[float(width)], moments_state(window), moments_state(window)])
 
 
 @kernel
 def bollinger_update(state, x, lower, middle, upper):  # type: ignore[no-untyped-def]
-    width = state[0]
-    moments = state[1:]
-    window = moments[_PERIOD]
+    half = len(state) // 2
+    update_statistic(state[1 : 1 + half], x, middle, MEAN)
+    update_statistic(state[1 + half :], x, upper, POPULATION_STD)
     for row in range(len(x)):
-        anchor, sum1, sum2 = advance_moments(moments, x[row])
-        band = width * math.sqrt(variance(sum1, sum2, window, 0.0))
-        middle[row] = anchor + sum1 / window
+        band = state[0] * upper[row]
         lower[row] = middle[row] - band
         upper[row] = middle[row] + band
 

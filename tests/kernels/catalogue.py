@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import lagged, microstructure, recursive, reference, rolling
+from kernels import extremes, lagged, microstructure, recursive, reference, rolling
 
 Arrays = dict[str, np.ndarray]
 
@@ -51,8 +51,8 @@ CASES = [
     *_windows("rolling_var", rolling, ("price",), (2, 5, 64)),
     *_windows("rolling_std", rolling, ("price",), (2, 5, 64)),
     *_windows("rolling_zscore", rolling, ("price",), (2, 5, 64)),
-    *_windows("rolling_min", rolling, ("price",), (1, 2, 7, 64)),
-    *_windows("rolling_max", rolling, ("price",), (1, 2, 7, 64)),
+    *_windows("rolling_min", extremes, ("price",), (1, 2, 7, 64)),
+    *_windows("rolling_max", extremes, ("price",), (1, 2, 7, 64)),
     *_windows("returns", lagged, ("price",), (1, 5)),
     *_windows("log_returns", lagged, ("price",), (1, 5)),
     *_windows("realized_volatility", lagged, ("price",), (1, 20)),

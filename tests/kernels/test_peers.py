@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import talib
 
-from kernels import lagged, microstructure, recursive, rolling
+from kernels import extremes, lagged, microstructure, recursive, rolling
 from tests.kernels.catalogue import market
 
 DATA = market(5000, seed=11)
@@ -69,8 +69,8 @@ def test_moments_and_extremes_are_polars(window: int) -> None:
     assert_same(rolling.rolling_std(PRICE, window), std.to_numpy(), 1e-9)
     assert_same(rolling.rolling_var(PRICE, window), series.rolling_var(window).to_numpy(), 1e-9)
     assert_same(rolling.rolling_zscore(PRICE, window), ((series - mean) / std).to_numpy(), 1e-6)
-    assert_same(rolling.rolling_min(PRICE, window), series.rolling_min(window).to_numpy(), 0.0)
-    assert_same(rolling.rolling_max(PRICE, window), series.rolling_max(window).to_numpy(), 0.0)
+    assert_same(extremes.rolling_min(PRICE, window), series.rolling_min(window).to_numpy(), 0.0)
+    assert_same(extremes.rolling_max(PRICE, window), series.rolling_max(window).to_numpy(), 0.0)
 
 
 def test_returns_are_polars() -> None:
