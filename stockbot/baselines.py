@@ -1,6 +1,7 @@
 """What simple guesses reach: a model that does not beat them has learned nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,15 @@ def baselines(data: TrainingSet) -> dict[str, Guess]:
         return np.clip(fitted, 0.0, 1.0) if direction else np.asarray(fitted)
 
     return {"zero": zero, "last": last, "least_squares": least_squares}
+
+
+def judge(test: Mapping[str, Any]) -> str:
+    """Which of these guesses the model beats on the test windows, said either way, in one line."""
+    losses = {name: scores["loss"] for name, scores in test["baselines"].items()}
+    ahead = [name for name, loss in losses.items() if not test["loss"] < loss]
+    if not ahead:
+        return f"the model beats every baseline ({', '.join(losses)}) on {test['windows']} test windows"
+    return f"the model does NOT beat {', '.join(ahead)} on {test['windows']} test windows"
 
 
 def _decision_rows(data: TrainingSet, starts: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The whole way on a synthetic archive: ticks → features → model → signals of a day it has not seen → CSV, chart."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -14,6 +14,7 @@ import polars as pl
 from pipelines.build import append_store
 from pipelines.ingest import read_archive
 from pipelines.store import FeatureStore
+from stockbot.baselines import judge
 from stockbot.build import build_features, source_hints
 from stockbot.bundle import resolve
 from stockbot.chart_data import chart_of_rows
@@ -132,17 +133,8 @@ def _train(config: Config, places: _Places, stage: Stage) -> dict[str, Any]:
         "test_loss": test["loss"],
         "test_directional_accuracy": test["directional_accuracy"],
         "baseline_losses": {name: scores["loss"] for name, scores in test["baselines"].items()},
-        "verdict": _verdict(test),
+        "verdict": judge(test),
     }
-
-
-def _verdict(test: Mapping[str, Any]) -> str:
-    """Which simple guesses the model beats on the test windows, said either way."""
-    beaten = {name: test["loss"] < scores["loss"] for name, scores in test["baselines"].items()}
-    winners = [name for name, is_beaten in beaten.items() if not is_beaten]
-    if not winners:
-        return f"the model beats every baseline ({', '.join(beaten)}) on {test['windows']} test windows"
-    return f"the model does NOT beat {', '.join(winners)} on {test['windows']} test windows"
 
 
 def _replay(sources: list[Path], config: Config, places: _Places, stage: Stage) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from kernels.windows import gather_windows
 from pipelines.files import canonical_json, pretty_json, sha256_bytes
 from pipelines.store import FeatureStore
-from stockbot.baselines import baselines
+from stockbot.baselines import baselines, judge
 from stockbot.config import Config
 from stockbot.errors import ArtifactError, StockbotError
 from stockbot.evaluate import score
@@ -190,6 +190,7 @@ def _log_metrics(log: _Log, metrics: Mapping[str, Any]) -> None:
         for name, scores in {"model": metrics[part], **metrics[part]["baselines"]}.items():
             figures = "  ".join(f"{key} {scores[key]:.6g}" for key in ("loss", "mae", "directional_accuracy"))
             log.line(f"{part} {name}  {figures}")
+    log.line(judge(metrics["test"]))
 
 
 def _manifest(data: TrainingSet, store: FeatureStore, metrics: Mapping[str, Any], difference: float) -> dict[str, Any]:

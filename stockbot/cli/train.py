@@ -66,6 +66,7 @@ def command(
     """
     require_training()
     from pipelines.store import FeatureStore
+    from stockbot.baselines import judge
     from stockbot.train import train
 
     config = resolve_config(config_path, **overrides)
@@ -80,6 +81,7 @@ def command(
             report=lambda line: click.echo(line, err=True),
         )
     test = {name: value for name, value in result.metrics["test"].items() if name != "baselines"}
-    zero = {"loss": result.metrics["test"]["baselines"]["zero"]["loss"]}
+    baselines = {name: scores["loss"] for name, scores in result.metrics["test"]["baselines"].items()}
+    verdict = {"baseline_losses": baselines, "verdict": judge(result.metrics["test"])}
     summary = {"model": result.model_id, "path": str(result.path), "run": str(result.run)}
-    emit({**summary, "test": test, "test_zero_baseline": zero, "best_epoch": result.metrics["best_epoch"]}, as_json)
+    emit({**summary, "best_epoch": result.metrics["best_epoch"], "test": test, **verdict}, as_json)
