@@ -63,6 +63,8 @@ def run_many(
         name = f"out[{number}]"
         if checked(name, buffer) is not buffer or not buffer.flags.writeable:
             raise ValueError(f"{name}: expected a contiguous, writable array")
+        if any(np.may_share_memory(buffer, array) for array in arrays.values()):
+            raise ValueError(f"{name}: expected an array apart from the inputs, received one that shares their memory")
         if len(buffer) != rows:
             raise ValueError(f"{name}: expected {rows} rows, received {len(buffer)}")
     update(state, *arrays.values(), *out)

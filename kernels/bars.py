@@ -24,6 +24,7 @@ _LABEL, _LAST, _END = 12, 13, 14
 _RULE = 15
 VALUES = 8
 TIMES = 2
+FILL_TOLERANCE = 1e-9  # ten ticks of 0.1 sum to a hair below 1.0 and fill a bar of 1.0 all the same
 
 VALUE_NAMES = ("open", "high", "low", "close", "volume", "dollar", "buy_volume", "sell_volume")
 
@@ -76,9 +77,10 @@ def _add(state, times, timestamp, price, volume, side):  # type: ignore[no-untyp
 def _is_full(state):  # type: ignore[no-untyped-def]
     if state[_KIND] == TICK:
         return state[_COUNT] >= state[_SIZE]
+    enough = state[_SIZE] * (1.0 - FILL_TOLERANCE)
     if state[_KIND] == VOLUME:
-        return state[_VOLUME] >= state[_SIZE]
-    return state[_KIND] == DOLLAR and state[_DOLLAR] >= state[_SIZE]
+        return state[_VOLUME] >= enough
+    return state[_KIND] == DOLLAR and state[_DOLLAR] >= enough
 
 
 @kernel
@@ -166,6 +168,11 @@ def flush_bars(state: Floats) -> BarArrays:
     """The open bar as it stands, taken out of `state`; no bar if none is open."""
     out = _empty(1)
     return _front(out, bars_flush(state, *out))
+
+
+def is_same_kind(state: Floats, other: Floats) -> bool:
+    """Whether two states are of bars of one kind and size."""
+    return state.shape == other.shape and bool((state[[_KIND, _SIZE]] == other[[_KIND, _SIZE]]).all())
 
 
 def open_ticks(state: Floats) -> int:

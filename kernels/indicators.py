@@ -1,7 +1,7 @@
 """Features of bars: unit-free compositions of the other kernels, the inputs a model is given.
 
 Each is `update(state, inputs..., out)`; its definition stands in its docstring, in the symbols o h l c (open, high,
-low, close), v (volume). Row by row, no feature looks forward. A NaN input gives NaN as in the kernel it is made of.
+low, close), v (volume). Row by row, no feature looks forward. Inputs are finite: ingestion refuses others.
 """
 
 import math

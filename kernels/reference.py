@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.arrays import Floats, Integers
-from kernels.bars import BarArrays
+from kernels.bars import FILL_TOLERANCE, BarArrays
 
 Exact = NDArray[np.longdouble]
 _NAN = float("nan")
@@ -226,7 +226,7 @@ def _filled(ticks: Ticks, amounts: Floats, size: float) -> BarArrays:
     bars, start, filled = [], 0, 0.0
     for row, amount in enumerate(amounts):
         filled += amount
-        if filled >= size:
+        if filled >= size * (1.0 - FILL_TOLERANCE):
             bars.append(_bar(ticks, range(start, row + 1), int(ticks[0][start])))
             start, filled = row + 1, 0.0
     return _collect(bars)

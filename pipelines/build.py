@@ -1,6 +1,8 @@
 """From validated rows to a feature store: build one, or append to one for the cost of what is new."""
 
+import contextlib
 import copy
+import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from pipelines import store as stores
@@ -33,7 +36,11 @@ _DENSE = 150  # rows a day from which a file a day is worth having
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build or an append did; `rows_in == rows_out + sum(quarantined.values())` was checked."""
+    """What a build or an append did; `rows_in == rows_out + sum(quarantined.values())` was checked.
+
+    Attributes:
+        held: rows of a growing source that the store held already; they are not part of `rows_in`.
+    """
 
     store: FeatureStore
     rows_in: int
@@ -41,6 +48,7 @@ class BuildReport:
     quarantined: dict[str, int]
     feature_rows: int
     files: int
+    held: int = 0
 
 
 def build_store(
@@ -72,7 +80,7 @@ def build_store(
             stores.write_rejected(staging, ingested.rejected),
         ]
         stores.write_manifest(staging, builder.manifest)
-        publish_folder(staging, out, replace=out.exists())
+        publish_folder(staging, out, replace=replace)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return _report(FeatureStore.open(out), ingested)
@@ -81,16 +89,28 @@ def build_store(
 def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress | None = None) -> BuildReport:
     """Add newer rows to a store, going on from its saved states; the result equals a full rebuild to the bit.
 
-    Rows that are not newer than the last one of their symbol in the store are quarantined as `late`.
+    Rows that are not newer than the last one of their symbol in the store are quarantined as `late`; if every source
+    was appended before under the same name, as with a file that grows, they are the store's own and only counted.
 
     Raises:
-        DataError: ticks into a store of candles or the other way round, or a store that was altered.
+        DataError: ticks into a store of candles or the other way round, an altered store, or another writer at work.
     """
+    lock = FileLock(store.path.with_name(f".{store.path.name}.lock"), timeout=0)
+    try:
+        with lock:
+            return _append(FeatureStore.open(store.path), ingested, progress)
+    except Timeout:
+        raise DataError(f"{store.path}: another process is appending to it; try again when it is done") from None
+
+
+def _append(store: FeatureStore, ingested: Ingested, progress: Progress | None) -> BuildReport:
     if ingested.kind != store.manifest["source_kind"]:
         raise DataError(f"{store.path}: holds {store.manifest['source_kind']}, received {ingested.kind}")
+    _clear_leftovers(store)
     fresh, late = _split_late(store, ingested.frame)
-    rejected = pl.concat([ingested.rejected, late])
-    ingested = Ingested(ingested.kind, fresh, rejected, ingested.rows_in, ingested.sources)
+    held = len(late) if _all_known(store, ingested) else 0
+    rejected = pl.concat([ingested.rejected, late.clear() if held else late])
+    ingested = Ingested(ingested.kind, fresh, rejected, ingested.rows_in - held, ingested.sources)
     manifest = copy.deepcopy({name: value for name, value in store.manifest.items() if name != "snapshot"})
     builder = _Builder(store.path, manifest, store)
     builder.add(ingested, progress)
@@ -98,8 +118,28 @@ def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress 
         builder.manifest["documents"].append(stores.write_rejected(store.path, rejected))
     stores.write_manifest(store.path, builder.manifest)
     appended = FeatureStore.open(store.path)
-    _drop_retired(store, appended)
-    return _report(appended, ingested)
+    _retire(appended)
+    return dataclasses.replace(_report(appended, ingested), held=held)
+
+
+def _all_known(store: FeatureStore, ingested: Ingested) -> bool:
+    known = {source["name"] for source in store.manifest["sources"]}
+    return all(source.path.name in known for source in ingested.sources)
+
+
+def _clear_leftovers(store: FeatureStore) -> None:
+    """Remove what readers of the manifest before the present one needed, and what a crashed append left."""
+    shutil.rmtree(store.path / stores.RETIRED, ignore_errors=True)
+    for path in store.leftovers():
+        path.unlink(missing_ok=True)
+
+
+def _retire(store: FeatureStore) -> None:
+    for path in store.leftovers():
+        target = stores.retired_path(store.path, path.name)
+        target.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows: a reader has it open; the next append clears it
+            path.replace(target)
 
 
 class _Builder:
@@ -237,11 +277,6 @@ def _refuse_foreign(out: Path, replace: bool) -> None:
         raise DataError(f"{out}: exists and is not a feature store; give another folder with --out")
     if not replace:
         raise DataError(f"{out}: holds a feature store already; give --overwrite to replace it, or another --out")
-
-
-def _drop_retired(before: FeatureStore, after: FeatureStore) -> None:
-    for path in {entry.path for entry in before.entries()} - {entry.path for entry in after.entries()}:
-        (after.path / path).unlink(missing_ok=True)
 
 
 def _report(store: FeatureStore, ingested: Ingested) -> BuildReport:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kernels import indicators, lagged, microstructure, recursive, rolling
 from kernels.arrays import Floats, Integers
+from kernels.bars import is_same_kind
 from pipelines.bars import BarBuilder, Bars, BarSpec
 from pipelines.errors import DataError
 
@@ -212,10 +213,14 @@ class FeatureStream:
         """Go on from a saved state.
 
         Raises:
-            DataError: the state belongs to another plan or another kind of bars.
+            DataError: the state is of another kind of bars, or of a plan of another size.
         """
-        for name, own in (("bars", self._builder.state), ("features", self._features)):
-            if name not in state or state[name].shape != own.shape:
+        fits = {
+            "bars": "bars" in state and is_same_kind(state["bars"], self._builder.state),
+            "features": "features" in state and state["features"].shape == self._features.shape,
+        }
+        for name, is_fit in fits.items():
+            if not is_fit:
                 raise DataError(f"saved state: {name!r} does not fit this plan; rebuild the feature store")
         self._builder.state[:] = state["bars"]
         self._features[:] = state["features"]

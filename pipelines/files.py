@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pipelines.errors import DataError
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` so that `path` holds either its old content or all of the new, even after a power loss."""
-    staging = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    staging = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
     try:
         with open(staging, "wb") as file:
             file.write(data)
@@ -26,31 +27,45 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def publish_folder(staging: Path, target: Path, *, replace: bool = False) -> None:
-    """Make a finished folder visible under its final name by one rename.
+    """Make a finished folder visible under its final name by a rename; one it replaces is put aside first.
 
     Raises:
-        DataError: `target` exists and `replace` is false.
+        DataError: `target` holds something and `replace` is false.
     """
-    if target.exists() and not replace:
-        raise DataError(f"{target}: already exists; give another folder or --overwrite")
     _fsync_tree(staging)
-    retired = target.with_name(f".old-{os.getpid()}-{target.name}")
+    retired = target.with_name(f".old-{secrets.token_hex(4)}-{target.name}")
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()
     if target.exists():
+        if not replace:
+            raise DataError(f"{target}: already exists; give another folder or --overwrite")
         target.rename(retired)
-    staging.rename(target)
+    try:
+        staging.rename(target)
+    except OSError:
+        if retired.exists():
+            retired.rename(target)
+        raise
     fsync_folder(target.parent)
     shutil.rmtree(retired, ignore_errors=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents, each entry durable before anything is put into it."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        fsync_folder(folder.parent)
+
+
 def make_staging(target: Path) -> Path:
-    """An empty hidden folder beside `target` to build in; left-overs of this process are removed.
+    """A new hidden folder beside `target` to build in.
 
     Raises:
         DataError: the parent folder cannot be written.
     """
-    staging = target.with_name(f".tmp-{os.getpid()}-{target.name}")
+    staging = target.with_name(f".tmp-{secrets.token_hex(4)}-{target.name}")
     try:
-        shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
     except OSError as error:
         raise DataError(f"{target}: cannot create the output folder: {error.strerror}; give a writable one") from error

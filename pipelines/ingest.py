@@ -1,6 +1,5 @@
 """Market data files of any common form to canonical ticks or candles; no row is lost in silence."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Literal
 import polars as pl
 
 from pipelines.errors import DataError
+from pipelines.files import sha256_file
 from pipelines.quality import repeated_identity
 from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.paths import expand_sources
@@ -70,8 +70,10 @@ def read_archive(
     """
     hints = hints or SourceHints()
     paths = expand_sources(sources)
+    digests = {}
     parts: list[Part] = []
     for done, path in enumerate(paths, 1):
+        digests[path] = sha256_file(path)  # before: rows written while it is read are for the next time
         parts.append(read_file(path, hints))
         check_same_flavour(parts[0], parts[-1])
         if progress is not None:
@@ -86,7 +88,7 @@ def read_archive(
         frame=frame.drop("_line", "_file"),
         rejected=rejected,
         rows_in=sum(part.rows_in for part in parts),
-        sources=[_report(part, repeated) for part in parts],
+        sources=[_report(part, repeated, digests[part.path]) for part in parts],
     )
     _check(ingested, paths)
     return ingested
@@ -115,10 +117,8 @@ def _origins(part: Part) -> list[str]:
     return part.frame["_file"].unique().cast(pl.String).to_list()
 
 
-def _report(part: Part, repeated: pl.DataFrame) -> SourceReport:
+def _report(part: Part, repeated: pl.DataFrame, digest: str) -> SourceReport:
     again = int(repeated["file"].is_in(_origins(part)).sum())
-    with part.path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return SourceReport(part.path, part.rows_in, part.frame.height - again, digest, part.description)
 
 

@@ -45,13 +45,25 @@ def auto_max_gap(timestamp: np.ndarray, offsets: np.ndarray) -> int:
         timestamp: (rows,) int64, bar labels in ns UTC, sorted within each symbol.
         offsets: (symbols + 1,) int64, first row of each symbol.
     """
-    steps = np.diff(timestamp)
-    steps = np.delete(steps, np.asarray(offsets[1:-1]) - 1)
-    steps = steps[steps > 0]
+    steps = _positive_steps(timestamp, offsets)
     if len(steps) == 0:
         return AUTO_GAP_FLOOR_NS
     usual = float(np.quantile(steps, AUTO_GAP_QUANTILE))
     return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * usual))
+
+
+def usual_step(timestamp: np.ndarray, offsets: np.ndarray) -> int:
+    """Median of the positive steps between labels, ns: how long a candle is; 0 where there is no step.
+
+    Args: as `auto_max_gap`.
+    """
+    steps = _positive_steps(timestamp, offsets)
+    return int(np.median(steps)) if len(steps) else 0
+
+
+def _positive_steps(timestamp: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    steps = np.delete(np.diff(timestamp), np.asarray(offsets[1:-1]) - 1)
+    return np.asarray(steps[steps > 0])
 
 
 def segments(timestamp: np.ndarray, offsets: np.ndarray, finite: np.ndarray, max_gap_ns: int) -> np.ndarray:

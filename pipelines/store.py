@@ -5,14 +5,16 @@
     _state/symbol=<symbol>-<hash>.npz      the engine's state after the last closed row
 
 Data files carry a hash of their content in their name and are never changed: a new manifest is what makes new
-files part of the store, so a reader sees the old store or the new one and nothing between.
+files part of the store, so a reader sees the old store or the new one and nothing between. Files that a new manifest
+no longer names stay in `_retired/` until the one after it, for readers that opened the store before.
 """
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -24,12 +26,15 @@ import pyarrow.parquet as pq
 from kernels.arrays import Floats, Integers
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
-from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, sha256_file, write_atomic
+from pipelines.files import canonical_json, make_folder, pretty_json, read_json, sha256_bytes, sha256_file, write_atomic
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 FEATURE_COLUMNS = "feature_columns.json"
 CONFIG = "config.yaml"
+RETIRED = "_retired"
+
+_OUR_NAME = re.compile(r"(part|rejected)-[0-9a-f]{12}\.parquet|symbol=.*-[0-9a-f]{12}\.npz|\.tmp-[0-9a-f]{8}-.*")
 
 Period = Literal["day", "month", "year"]
 STAMP = pa.timestamp("ns", tz="UTC")
@@ -48,13 +53,12 @@ class Entry:
     def write(cls, root: Path, path: str, data: bytes) -> "Entry":
         """Write `data` durably below `root`."""
         target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         write_atomic(target, data)
         return cls(path, sha256_bytes(data), len(data))
 
-    def problem(self, root: Path) -> str | None:
-        """What is wrong with the file on disk, or None."""
-        path = root / self.path
+    def problem(self, path: Path) -> str | None:
+        """What is wrong with the file at `path`, or None."""
         if not path.is_file():
             return f"{path}: missing"
         if path.stat().st_size != self.size:
@@ -164,10 +168,14 @@ class FeatureStore:
             raise DataError(f"{path / MANIFEST}: its content does not match its own hash; it was altered, rebuild")
         if manifest.get("schema") != SCHEMA_VERSION:
             raise DataError(f"{path / MANIFEST}: schema {manifest.get('schema')}, expected {SCHEMA_VERSION}; rebuild")
+        store = cls(path, manifest)
+        outside = [entry.path for entry in store.entries() if not _is_inside(entry.path)]
+        if outside:
+            raise DataError(f"{path / MANIFEST}: names {outside[0]!r}, which lies outside the store; it was altered")
         listed = read_json(path / FEATURE_COLUMNS)
         if listed != manifest["features"]:
             raise DataError(f"{path / FEATURE_COLUMNS}: differs from the features in {MANIFEST}; rebuild the store")
-        return cls(path, manifest)
+        return store
 
     def read(
         self,
@@ -196,15 +204,50 @@ class FeatureStore:
             raise DataError(f"{self.path}: no column {', '.join(missing)}; it holds {', '.join(known)}")
         wanted = columns or known
         schema = {name: self._dtype(name) for name in dict.fromkeys(["timestamp", *wanted])}
-        paths = [self.path / file["path"] for file in self.manifest["files"] if file["symbol"] == symbol]
-        frame = pl.concat([pl.DataFrame(schema=schema), *(_read_part(path, list(schema)) for path in paths)])
+        paths = [file["path"] for file in self._files(symbol) if _overlaps(file, start, end)]
+        frame = pl.concat([pl.DataFrame(schema=schema), *(self._read_part(path, list(schema)) for path in paths)])
+        last = max((file["last"] for file in self._files(symbol)), default=None)
         if closed_only and self.manifest["symbols"][symbol]["open_bar"]:
-            frame = frame.head(-1)
+            frame = frame.filter(pl.col("timestamp").to_physical() < last)
         if start is not None:
             frame = frame.filter(pl.col("timestamp") >= start)
         if end is not None:
             frame = frame.filter(pl.col("timestamp") < end)
         return frame.select(wanted)
+
+    def tail(self, symbol: str, rows: int) -> tuple[pl.DataFrame, int]:
+        """The last finished rows of a symbol, oldest first, and how many finished rows lie before them.
+
+        Only the files that hold them are read.
+        """
+        files = self._files(symbol)
+        total = sum(file["rows"] for file in files) - self.manifest["symbols"][symbol]["open_bar"]
+        first = len(files)
+        held = 0
+        while first > 0 and held <= rows:  # one more than asked: the last may be the open bar
+            first -= 1
+            held += files[first]["rows"]
+        start = _moment(files[first]["first"]) if files else None
+        tail = self.read(symbol, start=start, closed_only=True).tail(rows)
+        return tail, total - len(tail)
+
+    def _files(self, symbol: str) -> list[dict[str, Any]]:
+        return [file for file in self.manifest["files"] if file["symbol"] == symbol]
+
+    def _read_part(self, path: str, columns: list[str]) -> pl.DataFrame:
+        place = self._locate(path)
+        try:
+            return pl.read_parquet(place, columns=columns, hive_partitioning=False)
+        except FileNotFoundError:
+            raise DataError(f"{place}: missing, though the manifest names it; rebuild the store") from None
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{place}: cannot be read as Parquet ({reason}); run verify") from error
+
+    def _locate(self, path: str) -> Path:
+        """Where a file of this manifest is, also after a newer manifest has retired it."""
+        retired = retired_path(self.path, path)
+        return retired if not (self.path / path).exists() and retired.exists() else self.path / path
 
     def _dtype(self, column: str) -> pl.DataType:
         if column in ("timestamp", "last_timestamp"):
@@ -219,10 +262,11 @@ class FeatureStore:
     def saved_state(self, symbol: str) -> dict[str, Floats]:
         """The engine's state after the symbol's last closed row, for `FeatureStream.restore`."""
         entry = Entry(**self.manifest["symbols"][symbol]["state"])
-        problem = entry.problem(self.path)
+        place = self._locate(entry.path)
+        problem = entry.problem(place)
         if problem:
             raise DataError(f"{problem}; rebuild the store")
-        with np.load(self.path / entry.path) as archive:
+        with np.load(place) as archive:
             return {name: archive[name] for name in archive.files}
 
     def entries(self) -> list[Entry]:
@@ -234,10 +278,18 @@ class FeatureStore:
     def verify(self) -> list[str]:
         """Rehash everything; each problem is one line, and none means the store is whole."""
         entries = self.entries()
-        problems = [problem for entry in entries if (problem := entry.problem(self.path))]
-        known = {self.path / entry.path for entry in entries} | {self.path / MANIFEST}
-        strays = sorted(path for path in self.path.rglob("*") if path.is_file() and path not in known)
-        return problems + [f"{path}: not named in {MANIFEST}" for path in strays]
+        problems = [problem for entry in entries if (problem := entry.problem(self.path / entry.path))]
+        return problems + [f"{path}: not named in {MANIFEST}" for path in self.strays()]
+
+    def strays(self) -> list[Path]:
+        """Files in the folder that the manifest does not name, those kept for readers of the last one apart."""
+        known = {self.path / entry.path for entry in self.entries()} | {self.path / MANIFEST}
+        found = (path for path in self.path.rglob("*") if path.is_file() and path not in known)
+        return sorted(path for path in found if self.path / RETIRED not in path.parents)
+
+    def leftovers(self) -> list[Path]:
+        """Those of the strays that have the names of our own data files: retired, or left by a crash."""
+        return [path for path in self.strays() if _OUR_NAME.fullmatch(path.name)]
 
     def span(self) -> tuple[date, date]:
         """First and last day (UTC) with rows."""
@@ -246,10 +298,20 @@ class FeatureStore:
         return first, last
 
 
-def _read_part(path: Path, columns: list[str]) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path, columns=columns, hive_partitioning=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: missing, though the manifest names it; rebuild the store") from None
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]}); run verify") from error
+def retired_path(root: Path, path: str) -> Path:
+    """Where a data file goes that a newer manifest no longer names, for readers that hold the older one."""
+    return root / RETIRED / Path(path).name
+
+
+def _is_inside(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and ".." not in parts and not PurePosixPath(path).is_absolute()
+
+
+def _overlaps(file: dict[str, Any], start: datetime | None, end: datetime | None) -> bool:
+    return (start is None or _moment(file["last"] + 999) >= start) and (end is None or _moment(file["first"]) < end)
+
+
+def _moment(stamp_ns: int) -> datetime:
+    """The UTC time, to the microsecond below."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=stamp_ns // 1000)

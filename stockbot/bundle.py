@@ -108,6 +108,11 @@ class Bundle:
         return int(self.manifest["max_gap_ns"])
 
     @property
+    def row_step_ns(self) -> int:
+        """Usual step between row labels, ns: how long a candle is, which candles do not say."""
+        return int(self.manifest["row_step_ns"])
+
+    @property
     def unseen_from_ns(self) -> int:
         """Rows known from here on, ns UTC, played no part in its making: neither trained on nor stopped by."""
         return int(self.manifest["data"]["test_start_ns"])

@@ -78,7 +78,7 @@ def verdict(comparison: Comparison, rule: PromotionConfig) -> str:
 
 
 def _require_comparable(candidate: Bundle, incumbent: Bundle) -> None:
-    for name in ("objective", "horizon", "bars"):
+    for name in ("objective", "horizon", "source_kind", "bars"):
         ours, theirs = candidate.manifest[name], incumbent.manifest[name]
         if ours != theirs:
             raise PromotionRefusedError(

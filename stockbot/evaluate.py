@@ -51,7 +51,8 @@ def equity(close: np.ndarray, positions: np.ndarray, costs: CostsConfig) -> np.n
     """Cumulative log return of holding the positions, after costs, (rows,) float64.
 
     The position decided at the close of row t is held over rows t to t + 1. Each change of it pays the costs of
-    one side for each unit changed: a turn from long to short is two units. The last row only pays.
+    one side for each unit changed: a turn from long to short is two units. The last row only pays. A position that
+    stands before a gap is held across it.
 
     Args:
         close: (rows,) float64, prices above 0 of one symbol in time order.
@@ -71,10 +72,11 @@ def predict_rows(bundle: Bundle, matrix: np.ndarray, timestamp: np.ndarray) -> n
         timestamp: (rows,) int64, bar labels, ns UTC, sorted.
     """
     offsets = np.array([0, len(matrix)])
-    segment = segments(timestamp, offsets, np.isfinite(matrix).all(axis=1), bundle.max_gap_ns)
+    scaled = bundle.scaler.transform(matrix)
+    segment = segments(timestamp, offsets, np.isfinite(scaled).all(axis=1), bundle.max_gap_ns)
     starts = window_starts(segment, bundle.lookback, 0)
     predictions = np.full(len(matrix), np.nan)
-    predictions[starts + bundle.lookback - 1] = bundle.predict_at(bundle.scaler.transform(matrix), starts)
+    predictions[starts + bundle.lookback - 1] = bundle.predict_at(scaled, starts)
     return predictions
 
 

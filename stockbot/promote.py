@@ -4,35 +4,48 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from pipelines.files import pretty_json, write_atomic
 from stockbot.bundle import Bundle, read_pointer, resolve
 from stockbot.bundle import current as current
-from stockbot.errors import ArtifactError, StockbotError
+from stockbot.errors import ArtifactError, PromotionRefusedError, StockbotError
 from stockbot.provenance import utc_now
 
 LOCK_SECONDS = 10.0
 
 
-def promote(artifacts: Path, model: str, reason: str, metrics: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def promote(
+    artifacts: Path,
+    model: str,
+    reason: str,
+    metrics: Mapping[str, Any] | None = None,
+    *,
+    instead_of: str | Literal["any"] | None = "any",
+) -> dict[str, Any]:
     """Verify a bundle and make it the current model; returns the new content of `current.json`.
 
     Args:
         model: id, a unique beginning of one, or `latest`.
         metrics: what the decision rested on; the bundle's own test metrics when None.
+        instead_of: id of the model that the decision compared with (None: there was none); `any` for no condition.
 
     Raises:
         ArtifactError: no such bundle, or it fails its checks; the pointer stays as it was.
+        PromotionRefusedError: another model has become current since the decision.
     """
     with exclusive(artifacts / ".promote.lock", timeout=LOCK_SECONDS):
         bundle = resolve(artifacts, model)
         before = read_pointer(artifacts)
-        if before is not None and before["model"] == bundle.id:
-            return before
         previous = None if before is None else before["model"]
+        if before is not None and previous == bundle.id:
+            return before
+        if instead_of not in ("any", previous):
+            raise PromotionRefusedError(
+                f"the current model became {previous} while {bundle.short_id} was compared with {instead_of}: run again"
+            )
         return _point(artifacts, "promote", bundle, previous, reason, metrics)
 
 

@@ -93,10 +93,10 @@ def _decide(candidate: Bundle, store: FeatureStore, artifacts: Path, config: Con
     result.incumbent = current(artifacts)
     try:
         result.reason = _earned(candidate, store, artifacts, config, result)
+        promote(artifacts, candidate.id, result.reason, result.comparison or None, instead_of=result.incumbent)
     except PromotionRefusedError as refusal:
         result.outcome, result.reason = "refused", str(refusal)
         return
-    promote(artifacts, candidate.id, result.reason, result.comparison or None)
     result.outcome = "promoted"
 
 

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipelines.panel import require_features
+from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle
 from stockbot.evaluate import Rule, predict_rows
@@ -40,7 +41,7 @@ def scored_rows(store: FeatureStore, symbol: str, bundle: Bundle | None, rule: R
         DataError: unknown symbol, or a store without the model's features.
     """
     frame = store.read(symbol, closed_only=True)
-    actionable_at = _actionable_at(frame, store)
+    actionable_at = _actionable_at(frame, store, bundle)
     if bundle is None or rule is None:
         return ScoredRows(symbol, frame, actionable_at, None, None, None)
     require_features(store, bundle.features)
@@ -50,18 +51,12 @@ def scored_rows(store: FeatureStore, symbol: str, bundle: Bundle | None, rule: R
     return ScoredRows(symbol, frame, actionable_at, prediction, rule.positions(prediction), seen)
 
 
-def _actionable_at(frame: pl.DataFrame, store: FeatureStore) -> NDArray[np.int64]:
+def _actionable_at(frame: pl.DataFrame, store: FeatureStore, bundle: Bundle | None) -> NDArray[np.int64]:
+    """As `live.lane.known_at`; without a model the usual step of the candles is taken from these rows."""
     label = frame["timestamp"].to_physical().to_numpy()
     if store.manifest["source_kind"] == "candles":
-        return _next_label(label)
+        step = bundle.row_step_ns if bundle is not None else usual_step(label, np.array([0, len(label)]))
+        return np.asarray(label + step)
     if store.bars.kind == "time":
-        return label + int(store.bars.size)
+        return np.asarray(label + int(store.bars.size))
     return frame["last_timestamp"].to_physical().to_numpy()
-
-
-def _next_label(label: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Candles do not say whether they are stamped at their start or end: the next stamp is late enough for both."""
-    if len(label) == 0:
-        return label
-    usual = int(np.median(np.diff(label))) if len(label) > 1 else 0
-    return np.append(label[1:], label[-1] + usual)

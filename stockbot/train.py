@@ -12,6 +12,7 @@ import numpy as np
 
 from kernels.windows import gather_windows
 from pipelines.files import canonical_json, pretty_json, sha256_bytes
+from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.baselines import baselines, judge
 from stockbot.config import Config
@@ -203,6 +204,7 @@ def _manifest(data: TrainingSet, store: FeatureStore, metrics: Mapping[str, Any]
         "objective": config.labels.objective,
         "target_scale": data.target_scale,
         "max_gap_ns": data.max_gap_ns,
+        "row_step_ns": usual_step(data.panel.timestamp, data.panel.offsets),
         "bars": store.manifest["bars"],
         "source_kind": store.manifest["source_kind"],
         "seed": config.training.seed,

@@ -49,6 +49,7 @@ class Lane:
         self.symbol = symbol
         self.late = 0
         self._spec = spec
+        self._candle_step_ns = bundle.row_step_ns
         self._scaler = bundle.scaler
         self._stream = FeatureStream(spec, plan)
         self._columns = [plan.names.index(name) for name in bundle.features]
@@ -60,12 +61,9 @@ class Lane:
     def warm(self, store: FeatureStore) -> None:
         """Go on from where the store's archive ended: engine state, and the rows that fill the window."""
         self._stream.restore(store.saved_state(self.symbol))
-        entry = store.manifest["symbols"][self.symbol]
-        is_candles = store.manifest["source_kind"] == "candles"
-        self._not_before = entry["last_input"] + (1 if is_candles else 0)
-        rows = store.read(self.symbol, closed_only=True)
-        tail = rows.tail(self._lookback)
-        self.window = self._new_window(warmup=max(self._warmup - len(rows) + len(tail), 0))
+        self._not_before = store.manifest["symbols"][self.symbol]["last_input"] + 1
+        tail, before = store.tail(self.symbol, self._lookback)
+        self.window = self._new_window(warmup=max(self._warmup - before, 0))
         labels, ends = (tail[name].to_physical().to_list() for name in ("timestamp", "last_timestamp"))
         scaled = self._scaler.transform(tail.select(self._scaler.feature_columns).to_numpy())
         for label, end, row in zip(labels, ends, scaled, strict=True):
@@ -92,7 +90,7 @@ class Lane:
             features=features,
             scaled=self._scaler.transform(features),
             closed_by=first + self._closed_by(chunk.kind, bars, timestamp),
-            known_at=known_at(bars, chunk.kind, self._spec),
+            known_at=known_at(bars, chunk.kind, self._spec, candle_step_ns=self._candle_step_ns),
         )
 
     def ordinal(self, known_at_ns: int) -> int:
@@ -114,14 +112,14 @@ class Lane:
         return len(timestamp) - self._stream.open_ticks - ticks_after - 1
 
 
-def known_at(bars: Bars, kind: Kind, spec: BarSpec) -> NDArray[np.int64]:
-    """When each bar is complete, (bars,) int64 ns UTC: the end of a time bar, else its last tick.
+def known_at(bars: Bars, kind: Kind, spec: BarSpec, *, candle_step_ns: int) -> NDArray[np.int64]:
+    """When each bar is complete, (bars,) int64 ns UTC: the end of a time bar or candle, else the last tick.
 
-    A candle's own stamp stands for candles: nothing says how long they are.
+    A candle may be stamped at its start or at its end; one usual step after its stamp it is complete in both cases.
     """
-    if kind == "ticks" and spec.kind == "time":
-        return bars.timestamp + int(spec.size)
-    return bars.last_timestamp
+    if kind == "candles":
+        return bars.timestamp + candle_step_ns
+    return bars.timestamp + int(spec.size) if spec.kind == "time" else bars.last_timestamp
 
 
 def _candles(timestamp: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> Bars:

@@ -82,6 +82,7 @@ class Runner:
         self._plan = FeaturePlan(bundle.features if warm_start is None else warm_start.features)
         self._lanes: dict[str, Lane] = {}
         self._commit = str(bundle.manifest["commit"])
+        self._source_kind = str(bundle.manifest["source_kind"])
         self.report = RunReport()
         if warm_start is not None:
             _require_fit(warm_start, bundle, self._spec)
@@ -111,6 +112,11 @@ class Runner:
 
     def _take(self, chunk: Chunk) -> bool:
         """Push a chunk through its lanes and decide on the bars in the order their last rows came."""
+        if len(chunk) and chunk.kind != self._source_kind:
+            raise ArtifactError(
+                f"model {self._bundle.short_id} was trained on {self._source_kind}, the feed brings {chunk.kind}; "
+                "replay what it was trained on, or train a model on this"
+            )
         closed: list[tuple[int, Lane, Rows, int, float]] = []
         for symbol, places, part in _by_symbol(chunk):
             lane = self._lane(symbol)
@@ -193,6 +199,11 @@ def _by_symbol(chunk: Chunk) -> Iterator[tuple[str, NDArray[np.intp], Chunk]]:
 
 
 def _require_fit(store: FeatureStore, bundle: Bundle, spec: BarSpec) -> None:
+    if store.manifest["source_kind"] != bundle.manifest["source_kind"]:
+        raise ArtifactError(
+            f"--warm-start {store.path}: holds {store.manifest['source_kind']}, model {bundle.short_id} was trained on "
+            f"{bundle.manifest['source_kind']}; give the store it was trained on"
+        )
     missing = [name for name in bundle.features if name not in store.features]
     if missing:
         raise ArtifactError(

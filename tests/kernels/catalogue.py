@@ -20,7 +20,6 @@ class Case:
     parameters: tuple[Any, ...]
     module: Any
     outputs: int = 1
-    tolerance: float = 1e-12
 
     def whole(self, data: Arrays) -> list[np.ndarray]:
         result = getattr(self.module, self.name)(*self._arrays(data), *self.parameters)

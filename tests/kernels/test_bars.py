@@ -68,6 +68,11 @@ def test_any_cut_gives_the_same_bars(kind: str, seed: int, cuts: list[int]) -> N
     assert_same(joined, getattr(bars, f"{kind}_bars")(timestamp, price, volume, KINDS[kind][1], side=side))
 
 
+def test_decimal_volumes_fill_a_bar_in_time() -> None:
+    stamps, price = np.arange(30), np.ones(30)
+    np.testing.assert_array_equal(bars.volume_bars(stamps, price, np.full(30, 0.1), 1.0).ticks, [10, 10, 10])
+
+
 def test_nothing_is_lost() -> None:
     timestamp, price, volume, _ = ticks(1000)
     made = bars.time_bars(timestamp, price, volume, SECOND)

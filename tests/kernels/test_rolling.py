@@ -76,6 +76,12 @@ def test_bad_arguments_are_named(arguments: tuple, error: type[Exception], messa
         rolling.rolling_mean(*arguments)
 
 
+def test_out_may_not_be_the_input() -> None:
+    x = np.arange(10.0)
+    with pytest.raises(ValueError, match=r"out\[0\]: expected an array apart from the inputs"):
+        rolling.rolling_mean(x, 2, x)
+
+
 def test_spread_needs_two_rows() -> None:
     for kernel in (rolling.rolling_std, rolling.rolling_var, rolling.rolling_zscore):
         with pytest.raises(ValueError, match="window: expected at least 2, received 1"):

@@ -5,18 +5,20 @@ import os
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from filelock import FileLock
 
 from pipelines.bars import BarSpec
 from pipelines.build import BuildReport, append_store, build_store
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.ingest import Ingested, read_archive
-from pipelines.store import FeatureStore
+from pipelines.store import FeatureStore, write_manifest
 
 NAMES = ["logret_1", "zscore_20", "rsi_wilder_14", "ofi_20", "tod_sin"]
 MINUTE = BarSpec("time", 60 * 10**9)
@@ -114,6 +116,69 @@ def test_rows_older_than_the_store_are_quarantined(tmp_path: Path) -> None:
     assert report.rows_in == report.rows_out + sum(report.quarantined.values())
     assert report.store.verify() == []
     assert report.store.rejected().filter(pl.col("reason") == "late").height == 3000
+
+
+def test_a_growing_file_is_read_for_its_new_rows(tmp_path: Path) -> None:
+    path = write_ticks(tmp_path / "ticks.csv", 0, 3000, ("AAA",))
+    build(read_archive([path]), tmp_path / "store")
+    write_ticks(path, 0, 4000, ("AAA",))
+    report = append_store(FeatureStore.open(tmp_path / "store"), read_archive([path]))
+    assert (report.rows_in, report.rows_out, report.held) == (1001, 1000, 3000)
+    assert report.store.rejected()["reason"].to_list() == ["non_positive_price"] * 2
+    assert report.store.verify() == []
+
+
+def test_a_reader_of_the_store_before_an_append_goes_on_reading(tmp_path: Path) -> None:
+    build(read_archive([write_ticks(tmp_path / "a.csv", 0, 3000)]), tmp_path / "store")
+    before = FeatureStore.open(tmp_path / "store")
+    rows = before.read("AAA")
+    append_store(before, read_archive([write_ticks(tmp_path / "b.csv", 3000, 4000)]))
+    assert before.read("AAA").equals(rows, null_equal=True)
+    assert before.saved_state("AAA")["bars"].shape == (18,)
+    globbed = pl.read_parquet(tmp_path / "store" / "symbol=*" / "**" / "*.parquet", hive_partitioning=True)
+    after = FeatureStore.open(tmp_path / "store")
+    assert len(globbed) == sum(len(after.read(symbol)) for symbol in after.symbols)
+    (tmp_path / "store" / "notes.txt").write_text("mine")
+    (tmp_path / "store" / "symbol=AAA" / "part-0123456789ab.parquet").write_text("left by a crash")
+    grown = append_store(after, read_archive([write_ticks(tmp_path / "c.csv", 4000, 5000)])).store
+    assert grown.verify() == [f"{tmp_path / 'store' / 'notes.txt'}: not named in manifest.json"]
+
+
+def test_two_appends_never_lose_rows(tmp_path: Path) -> None:
+    build(read_archive([write_ticks(tmp_path / "a.csv", 0, 1000, ("AAA",))]), tmp_path / "store")
+    base = FeatureStore.open(tmp_path / "store")
+    append_store(base, read_archive([write_ticks(tmp_path / "b.csv", 1000, 2000, ("BBB",))]))
+    append_store(base, read_archive([write_ticks(tmp_path / "c.csv", 1000, 2000, ("CCC",))]))
+    assert FeatureStore.open(tmp_path / "store").symbols == ["AAA", "BBB", "CCC"]
+    with FileLock(tmp_path / ".store.lock"), pytest.raises(DataError, match="another process is appending"):
+        append_store(base, read_archive([tmp_path / "c.csv"]))
+
+
+def test_the_tail_is_the_end_of_the_finished_rows(ticks: Ingested, tmp_path: Path) -> None:
+    store = build(ticks, tmp_path / "store").store
+    finished = store.read("AAA", closed_only=True)
+    for rows in (1, 10, 200, 10_000):
+        tail, before = store.tail("AAA", rows)
+        assert tail.equals(finished.tail(rows), null_equal=True)
+        assert before == len(finished) - len(tail)
+
+
+def test_a_span_reads_the_same_rows_as_a_filter(ticks: Ingested, tmp_path: Path) -> None:
+    store = build(ticks, tmp_path / "store").store
+    whole = store.read("AAA")
+    start, end = datetime(2023, 11, 14, 23, tzinfo=UTC), datetime(2023, 11, 15, tzinfo=UTC)
+    inside = whole.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
+    assert 0 < len(inside) < len(whole)
+    assert store.read("AAA", start=start, end=end).equals(inside, null_equal=True)
+
+
+def test_a_manifest_that_names_files_elsewhere_is_refused(ticks: Ingested, tmp_path: Path) -> None:
+    store = build(ticks, tmp_path / "store").store
+    manifest = {name: value for name, value in store.manifest.items() if name != "snapshot"}
+    manifest["files"][0]["path"] = "../victim/part-0.parquet"
+    write_manifest(store.path, manifest)
+    with pytest.raises(DataError, match=r"names '\.\./victim/part-0\.parquet', which lies outside the store"):
+        FeatureStore.open(store.path)
 
 
 def test_saved_state_goes_on_where_the_store_ends(ticks: Ingested, tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ import pytest
 from filelock import FileLock
 
 from pipelines.errors import DataError
+from pipelines.panel import load_panel, panel_windows
 from pipelines.store import FeatureStore
-from stockbot.bundle import current, list_models
-from stockbot.compare import Comparison, verdict
+from stockbot.bundle import current, list_models, resolve
+from stockbot.compare import Comparison, compare, verdict
 from stockbot.config import Config
 from stockbot.errors import ConfigError, PromotionRefusedError, StockbotError
+from stockbot.promote import promote
 from stockbot.retrain import RetrainResult, retrain_once
+from stockbot.train import train
 from tests.stockbot.markets import tiny_config, wave, write_ticks
 
 PRICES = wave(400)
@@ -58,6 +61,31 @@ def test_the_same_model_again_is_no_improvement(tmp_path: Path) -> None:
     assert "improvement 0, needed more than 0 (promotion.min_improvement)" in second.reason
     assert current(tmp_path / "artifacts") == first.candidate
     assert len(list_models(tmp_path / "artifacts")) == 2
+
+
+def test_only_windows_that_neither_model_has_seen_are_compared(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    second = run(tmp_path, rows=slice(250, 400), config=tiny_config(model__factory="linear", training__epochs=2))
+    store = FeatureStore.open(tmp_path / "store")
+    bundles = [resolve(tmp_path / "artifacts", model) for model in (first.candidate, second.candidate)]
+    panel = load_panel(store, bundles[0].features)
+    starts, _ = panel_windows(panel, lookback=bundles[0].lookback, horizon=bundles[0].horizon, max_gap_ns=None)
+    seen = [panel.known[starts] < bundle.manifest["data"]["test_start_ns"] for bundle in bundles]
+    unseen = int((~(seen[0] | seen[1])).sum())
+    assert 0 < unseen < len(starts) / 2
+    assert second.comparison["windows"] == compare(*bundles, store).windows == unseen
+
+
+def test_a_model_promoted_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    with pytest.raises(PromotionRefusedError, match=r"the current model became .* while .* was compared with None"):
+        promote(tmp_path / "artifacts", _another(tmp_path), "test", instead_of=None)
+    assert current(tmp_path / "artifacts") == first.candidate
+
+
+def _another(folder: Path) -> str:
+    store = FeatureStore.open(folder / "store")
+    return train(tiny_config(model__factory="linear", training__seed=5), store, folder / "artifacts").model_id
 
 
 def test_files_that_the_store_holds_are_passed_over(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def make_bundle(artifacts: Path, config: Config, store: FeatureStore) -> Path:
         "target_scale": 1.0 if config.labels.objective == "direction" else 3e-4,
         "max_gap_ns": GAP_NS,
         "bars": dataclasses.asdict(store.bars),
+        "source_kind": store.manifest["source_kind"],
+        "row_step_ns": 60 * 10**9,
         "commit": "0123456789abcdef",
         "created_at": "2024-03-11T00:00:00Z",
         "metrics": {},

@@ -15,6 +15,7 @@ from pipelines.features import FeaturePlan
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from stockbot.build import bar_spec, build_features
+from stockbot.bundle import Bundle
 from stockbot.config import Config, load_config
 from stockbot.errors import ArtifactError, UsageError
 from stockbot.evaluate import Rule, predict_rows
@@ -24,7 +25,9 @@ from stockbot.live.replay import ReplayRequest, replay
 from stockbot.live.risk import HaltedError, KillSwitch
 from stockbot.live.runner import Runner
 from stockbot.live.signals import SignalLog, read_signals
-from tests.stockbot.world import World, copy_artifacts, make_world
+from stockbot.promote import promote
+from stockbot.scored import scored_rows
+from tests.stockbot.world import SETTINGS, World, copy_artifacts, make_bundle, make_world
 
 
 @pytest.fixture(scope="module")
@@ -281,28 +284,57 @@ def test_a_warm_start_that_does_not_fit_is_refused(world: World, tmp_path: Path)
         replay(request(world, tmp_path / "log.txt", warm_start=store.path))
 
 
-def test_a_warm_start_leaves_out_what_the_store_has_seen(world: World, tmp_path: Path) -> None:
-    plain = replay(request(world, tmp_path / "plain.txt", warm_start=world.store.path))
-    again = replay(
-        request(world, tmp_path / "again.txt", warm_start=world.store.path, sources=[*world.history, *world.today])
-    )
-    assert (plain["late"], again["signals"]) == (0, plain["signals"])
+@pytest.mark.parametrize(("kind", "size"), [("time", "1m"), ("tick", 10), ("none", 1)])
+def test_a_warm_start_leaves_out_what_the_store_has_seen(tmp_path: Path, kind: str, size: float) -> None:
+    world = make_world(tmp_path / "world", bars__kind=kind, bars__size=size)
+    few = tmp_path / "few.csv"
+    pl.concat(pl.read_csv(path, infer_schema=False).head(400) for path in world.today).write_csv(few)
+    known = {"warm_start": world.store.path, "chunk": 1000}
+    replay(request(world, tmp_path / "plain.txt", sources=[few], **known))
+    again = replay(request(world, tmp_path / "again.txt", sources=[*world.history, few], **known))
     assert again["late"] > 10_000
+    plain, repeated = (read_signals(tmp_path / name) for name in ("plain.txt", "again.txt"))
+    assert plain.height > 2
+    assert plain.equals(repeated)
 
 
-def test_candles_are_replayed_too(tmp_path: Path) -> None:
-    world = make_world(tmp_path / "world", features=["logret_1", "zscore_5"])
-    source = tmp_path / "candles.csv"
+def candle_world(folder: Path) -> tuple[World, Path]:
+    """A model of minute candles, and a file of them."""
+    source = folder / "candles.csv"
     rng = np.random.default_rng(5)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 1e-3, 200)))
     rows = [f"{1_710_115_200 + 60 * i},{c},{c * 1.001},{c * 0.999},{c},5" for i, c in enumerate(close)]
     source.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    config = load_config(None, SETTINGS | {"features": ["logret_1", "zscore_5"], "source.symbol": "X"})
+    store = build_features([source], config, folder / "store")[0].store
+    artifacts = folder / "artifacts"
+    bundle = Bundle.load(make_bundle(artifacts, config, store))
+    promote(artifacts, bundle.id, "test")
+    return World(config, [], [source], store, artifacts, bundle), source
+
+
+def test_candles_are_replayed_too(tmp_path: Path) -> None:
+    world, source = candle_world(tmp_path)
     cut = [
         lines_of(world, tmp_path / f"{chunk}.txt", sources=[source], chunk=chunk, hints=SourceHints(symbol="X"))
         for chunk in (1, 9, 10**9)
     ]
     assert cut[0] == cut[1] == cut[2]
-    assert read_signals(tmp_path / "1.txt").height == 200 - 4 - world.bundle.lookback + 1
+    signals = read_signals(tmp_path / "1.txt")
+    assert signals.height == 200 - 4 - world.bundle.lookback + 1
+    assert (signals["known_at"] - signals["bar"]).unique().to_list() == [timedelta(minutes=1)]
+    exported = scored_rows(world.store, "X", world.bundle, Rule.of(world.bundle.config)).actionable_at
+    np.testing.assert_array_equal(signals["known_at"].to_physical().to_numpy(), exported[-len(signals) :])
+
+
+def test_a_feed_of_another_kind_is_refused(world: World, tmp_path: Path) -> None:
+    candles, source = candle_world(tmp_path)
+    with pytest.raises(ArtifactError, match="was trained on ticks, the feed brings candles"):
+        replay(request(world, tmp_path / "a.txt", sources=[source]))
+    with pytest.raises(ArtifactError, match="was trained on candles, the feed brings ticks"):
+        replay(request(candles, tmp_path / "b.txt", sources=world.today))
+    with pytest.raises(ArtifactError, match=r"holds ticks, model .* was trained on candles"):
+        replay(request(candles, tmp_path / "c.txt", sources=[source], warm_start=world.store.path))
 
 
 def test_no_source_is_one_line(world: World, tmp_path: Path) -> None:
