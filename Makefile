@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check lock clean
+.PHONY: help demo test lint types check bench lock clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,9 @@ types: $(VENV)/.installed-dev  ## static types
 	$(BIN)/mypy
 
 check: lint types test  ## all of the above
+
+bench: $(VENV)/.installed-dev  ## kernels against the fastest libraries
+	$(BIN)/python benchmarks/kernel_speed.py
 
 lock:  ## resolve the pins anew (needs uv on the PATH)
 	requirements/lock.sh
