@@ -57,7 +57,7 @@ class Entry:
         write_atomic(target, data)
         return cls(path, sha256_bytes(data), len(data))
 
-    def problem(self, path: Path) -> str | None:
+    def problem_at(self, path: Path) -> str | None:
         """What is wrong with the file at `path`, or None."""
         if not path.is_file():
             return f"{path}: missing"
@@ -263,7 +263,7 @@ class FeatureStore:
         """The engine's state after the symbol's last closed row, for `FeatureStream.restore`."""
         entry = Entry(**self.manifest["symbols"][symbol]["state"])
         place = self._locate(entry.path)
-        problem = entry.problem(place)
+        problem = entry.problem_at(place)
         if problem:
             raise DataError(f"{problem}; rebuild the store")
         with np.load(place) as archive:
@@ -278,7 +278,7 @@ class FeatureStore:
     def verify(self) -> list[str]:
         """Rehash everything; each problem is one line, and none means the store is whole."""
         entries = self.entries()
-        problems = [problem for entry in entries if (problem := entry.problem(self.path / entry.path))]
+        problems = [problem for entry in entries if (problem := entry.problem_at(self.path / entry.path))]
         return problems + [f"{path}: not named in {MANIFEST}" for path in self.strays()]
 
     def strays(self) -> list[Path]:

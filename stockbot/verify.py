@@ -66,7 +66,7 @@ def _verify_bundle(path: Path, content: bytes, files: dict[str, Any]) -> Verdict
             f"{path / MANIFEST}: expected an id that begins with {path.resolve().name}, received {received}"
         )
     entries = [Entry(name, entry["sha256"], entry["bytes"]) for name, entry in sorted(files.items())]
-    problems += [problem for entry in entries if (problem := entry.problem(path))]
+    problems += [problem for entry in entries if (problem := entry.problem_at(path / entry.path))]
     strays = sorted(file.name for file in path.iterdir() if file.name not in {*files, MANIFEST})
     problems += [f"{path / name}: not named in {MANIFEST}" for name in strays]
     return Verdict("bundle", path, len(entries), problems or _problems_of_use(path))
