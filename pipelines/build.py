@@ -182,6 +182,11 @@ class _Builder:
         """Write new rows; the last file of the symbol so far is written anew with them, less its open bar."""
         mine = [file for file in self.manifest["files"] if file["symbol"] == symbol]
         if mine:
+            problem = Entry(mine[-1]["path"], mine[-1]["sha256"], mine[-1]["size"]).problem_at(
+                self.root / mine[-1]["path"]
+            )
+            if problem:
+                raise DataError(f"{problem}; the store is damaged: rebuild it")
             with pq.ParquetFile(self.root / mine[-1]["path"]) as file:
                 tail = file.read()
             if self.manifest["symbols"][symbol]["open_bar"]:

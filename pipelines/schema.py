@@ -122,7 +122,17 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "product_id",
         "name",
     ),
-    "timeframe": ("timeframe", "time_frame", "frequency", "interval", "per", "granularity", "resolution"),
+    "timeframe": (
+        "timeframe",
+        "time_frame",
+        "tf",
+        "bar_size",
+        "frequency",
+        "interval",
+        "per",
+        "granularity",
+        "resolution",
+    ),
     **{name: (name, name.replace("_", "")) for name in (*BID_BAR, *ASK_BAR)},
 }
 # One-letter names of exchange messages mean different things by case (`b` bid, `B` its size).

@@ -59,6 +59,8 @@ def read_file(path: Path, hints: SourceHints) -> Part:
         check_same_flavour(parts[0], part)
     if len(parts) == 1:
         return parts[0]
+    if hints.symbol is None:
+        _refuse_mixed_members(path, parts)
     return Part(
         path,
         parts[0].flavour,
@@ -80,6 +82,18 @@ def check_same_flavour(one: Part, other: Part) -> None:
         raise DataError(
             f"{other.path}: holds {other.flavour}, but {one.path} holds {one.flavour}; expected one kind of row in an "
             "archive: name the files of one kind only (a glob helps)"
+        )
+
+
+def _refuse_mixed_members(path: Path, parts: list[Part]) -> None:
+    """Members without a symbol column take the archive's name: refused when their own names tell them apart."""
+    origins = {origin for part in parts for origin in part.frame["_file"].unique().cast(pl.String)}
+    named = sorted({symbol_of(path.parent / origin.rpartition("!")[2]) for origin in origins})
+    symbols = {symbol for part in parts for symbol in part.frame["symbol"].unique()}
+    if symbols == {symbol_of(path)} and len(named) > 1:
+        raise DataError(
+            f"{path}: its members name several symbols ({', '.join(named)}), and rows of several are never mixed; "
+            "unpack them, or give --symbol if they are one"
         )
 
 

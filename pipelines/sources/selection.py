@@ -22,6 +22,11 @@ def select_rows(table: RawTable, mapping: ColumnMap, hints: SourceHints) -> RawT
     ------
     DataError : several timeframes and no choice, or a choice that is not in the table.
     """
+    if hints.timeframe is not None and "timeframe" not in mapping.positions:
+        raise DataError(
+            f"{table.origin}: no column holds the timeframe that --timeframe {hints.timeframe} asks for; it has "
+            f"{', '.join(table.columns)}: name it with --column timeframe=NAME, or leave the flag out"
+        )
     if "timeframe" in mapping.positions:
         values = _texts(table, mapping.positions["timeframe"])
         if hints.timeframe is not None or values.drop_nulls().n_unique() > 1:

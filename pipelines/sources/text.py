@@ -80,7 +80,13 @@ def _detect_delimiter(origin: str, sample: list[str]) -> str:
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+    except csv.Error as error:
+        raise DataError(
+            f"a line cannot be split into fields ({error}); expected lines that end in LF or CR LF, "
+            f"received {line[:60]!r}: convert the file"
+        ) from error
 
 
 def _read_head(lines: pl.Series, delimiter: str, width: int, header: bool | None) -> _Head:

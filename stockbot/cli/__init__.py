@@ -84,8 +84,9 @@ def _report(error: Exception) -> int:
         return _fail(str(error), error.exit_code)
     if isinstance(error, DataError):
         return _fail(str(error), 1)
-    if isinstance(error, OSError) and error.filename:
-        return _fail(f"{error.filename}: {error.strerror}", 1)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror}", 1)
     return _fail(f"{type(error).__name__}: {error} (a defect; run with --debug for the traceback)", 1)
 
 

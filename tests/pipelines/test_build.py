@@ -310,3 +310,15 @@ def test_no_accepted_row_is_an_error(ticks: Ingested, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no row was accepted of 12001 read"):
         build(empty, tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_an_append_does_not_pass_damage_on(ticks: Ingested, tmp_path: Path) -> None:
+    store = build(ticks, tmp_path / "store").store
+    last = [file for file in store.manifest["files"] if file["symbol"] == "AAA"][-1]
+    data = bytearray((store.path / last["path"]).read_bytes())
+    data[len(data) // 2] ^= 1
+    (store.path / last["path"]).write_bytes(data)
+    later = read_archive([write_ticks(tmp_path / "later.csv", 6000, 7000, ("AAA",))])
+    with pytest.raises(DataError, match=r"expected SHA-256 .*; the store is damaged: rebuild it"):
+        append_store(store, later)
+    assert FeatureStore.open(store.path).snapshot == store.snapshot

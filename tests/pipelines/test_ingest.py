@@ -292,9 +292,9 @@ def test_gz_and_zip_of_one_and_of_several_members(tmp_path: Path) -> None:
     with zipfile.ZipFile(two, "w") as archive:
         archive.writestr("dir/", "")
         archive.writestr("__MACOSX/._x.csv", "junk")
-        archive.writestr("x.csv", text)
-        archive.writestr("y.csv", text)
-    for path, files in ((gz, [str(gz)]), (one, [str(one)]), (two, [f"{two}!x.csv", f"{two}!y.csv"])):
+        archive.writestr("20200913.csv", text)
+        archive.writestr("20200914.csv", text)
+    for path, files in ((gz, [str(gz)]), (one, [str(one)]), (two, [f"{two}!20200913.csv", f"{two}!20200914.csv"])):
         found = read_source(path)
         assert found.rows_in == 2 * len(files)
         assert found.rejected["file"].to_list() == files

@@ -163,3 +163,30 @@ def test_members_of_a_zip_do_not_mix(tmp_path: Path) -> None:
         archive.writestr("a.csv", GOOD)
         archive.writestr("b.csv", "time,bid,ask\n1600000000,1,2\n")
     assert "holds quotes" in _error(path)
+
+
+def test_members_of_several_symbols_are_never_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "two.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, price in (("AAA.csv", 1), ("BBB.csv", 2)):
+            archive.writestr(name, f"timestamp,price,volume\n1700000000,{price},1\n1700000060,{price},1\n")
+    with pytest.raises(DataError, match=r"its members name several symbols \(AAA, BBB\).*--symbol"):
+        read_archive([path])
+    assert read_archive([path], SourceHints(symbol="X")).frame["symbol"].unique().to_list() == ["X"]
+
+
+def test_a_timeframe_that_no_column_holds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "candles.csv"
+    path.write_text("timestamp,open,high,low,close,volume,length\n1700000000,1,1,1,1,1,1m\n")
+    with pytest.raises(DataError, match=r"no column holds the timeframe .*--column timeframe=NAME"):
+        read_archive([path], SourceHints(timeframe="1m"))
+    path.write_text("timestamp,open,high,low,close,volume,tf\n1700000000,1,1,1,1,1,1m\n1700000060,1,1,1,1,1,1h\n")
+    with pytest.raises(DataError, match="several timeframes in one table: 1h, 1m"):
+        read_archive([path])
+
+
+def test_a_file_with_lone_carriage_returns_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "mac.csv"
+    path.write_bytes(b"timestamp,price,volume\r1700000000,1,1\r1700000060,1,1\r")
+    with pytest.raises(DataError, match="expected lines that end in LF or CR LF"):
+        read_archive([path])
