@@ -87,7 +87,8 @@ def build_store(
 
 
 def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress | None = None) -> BuildReport:
-    """Add newer rows to a store, going on from its saved states; the result equals a full rebuild to the bit.
+    """Add newer rows to a store, going on from its saved states; the result equals a full rebuild to the bit
+    unless the new rows begin at the very instant where the store ends.
 
     Rows that are not newer than the last one of their symbol in the store are quarantined as `late`; if every source
     was appended before under the same name, as with a file that grows, they are the store's own and only counted.
