@@ -10,15 +10,18 @@ import polars as pl
 
 from pipelines.errors import DataError
 from pipelines.files import sha256_file
-from pipelines.quality import repeated_identity
+from pipelines.quality import UNPARSABLE_NUMBER, repeated_identity
 from pipelines.schema import SourceHints, empty_rejected
-from pipelines.sources.paths import expand_sources
+from pipelines.sources.cadence import check_one_length
+from pipelines.sources.paths import expand_sources, passed_over
+from pipelines.sources.payloads import detect_format
 from pipelines.sources.reading import Part, check_same_flavour, open_tables, read_file, rejected_rows
-from pipelines.sources.selection import check_one_timeframe
 
 __all__ = ["Ingested", "SourceHints", "SourceReport", "expand_sources", "read_archive", "read_source"]
 
 Progress = Callable[[int, int], None]
+
+_EXPECTED = {UNPARSABLE_NUMBER: "numbers such as 1234.5 (no decimal comma, no currency, nothing between thousands)"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Ingested:
     """Canonical rows in time order, file order among equal stamps, and every row that was rejected.
 
     rows_in : rows of the sources; equals the rows of `frame` plus the rows of `rejected`
+    passed_over : documents and feature stores in the folders that were read, which are no data by their names
     """
 
     kind: Literal["ticks", "candles"]
@@ -44,6 +48,7 @@ class Ingested:
     rejected: pl.DataFrame
     rows_in: int
     sources: list[SourceReport]
+    passed_over: Sequence[Path] = ()
 
 
 def read_source(path: str | Path, hints: SourceHints | None = None) -> Ingested:
@@ -65,12 +70,13 @@ def read_archive(
 
     Raises
     ------
-    DataError : as `read_source`; sources that mix trades, quotes, candles or timeframes; no usable row.
+    DataError : as `read_source`; sources that mix trades, quotes, candles or their lengths; no usable row.
     RuntimeError : rows in differ from rows out plus rows rejected, which is a fault of this program.
     """
     hints = hints or SourceHints()
     paths = expand_sources(sources)
-    digests = {}
+    _check_table(paths, hints)
+    digests: dict[Path, str] = {}
     parts: list[Part] = []
     for done, path in enumerate(paths, 1):
         digests[path] = sha256_file(path)  # before: rows written while it is read are for the next time
@@ -78,9 +84,10 @@ def read_archive(
         check_same_flavour(parts[0], parts[-1])
         if progress is not None:
             progress(done, len(paths))
+    _refuse_copies(parts, digests)
     candles = "candles" in parts[0].flavour
     if candles:
-        check_one_timeframe([(part.path, part.frame) for part in parts])
+        check_one_length(pl.concat([part.steps for part in parts]))
     frame, repeated = _merged(parts, hints)
     rejected = pl.concat([*(part.rejected for part in parts), repeated])
     ingested = Ingested(
@@ -89,9 +96,32 @@ def read_archive(
         rejected=rejected,
         rows_in=sum(part.rows_in for part in parts),
         sources=[_report(part, repeated, digests[part.path]) for part in parts],
+        passed_over=passed_over(sources),
     )
     _check(ingested, paths)
     return ingested
+
+
+def _check_table(paths: list[Path], hints: SourceHints) -> None:
+    if hints.table is not None and not any(detect_format(path) == "sqlite" for path in paths):
+        raise DataError(
+            f"{paths[0]}: --table {hints.table} names a table of a SQLite file, but no source is one; leave it out"
+        )
+
+
+def _refuse_copies(parts: list[Part], digests: dict[Path, str]) -> None:
+    """Refuse a file that was read under another name: without ids its rows would count twice.
+
+    Equal bytes under the names of two days, as in files that count from midnight, are no copies.
+    """
+    seen: dict[tuple[str, object], Path] = {}
+    for part in parts:
+        other = seen.setdefault((digests[part.path], part.frame["timestamp"].first()), part.path)
+        if other != part.path:
+            raise DataError(
+                f"{part.path}: is byte for byte the file {other}, and its rows would count twice; expected each file "
+                "once: remove one of them"
+            )
 
 
 def _merged(parts: list[Part], hints: SourceHints) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -130,6 +160,7 @@ def _check(ingested: Ingested, paths: list[Path]) -> None:
         reason, count = Counter(ingested.rejected["reason"].to_list()).most_common(1)[0]
         row = ingested.rejected.row(0, named=True)
         raise DataError(
-            f"{paths[0]}: no usable row: all {rejected} were rejected, {count} as {reason}; expected market data, "
-            f"received at line {row['line']}: {row['raw'][:80]!r}"
+            f"{paths[0]}: no usable row: all {rejected} were rejected, {count} as {reason}; expected "
+            f"{_EXPECTED.get(reason.partition(':')[0], 'market data')}, received at line {row['line']}: "
+            f"{row['raw'][:80]!r}; correct the file, or choose another column with --column"
         )

@@ -10,6 +10,7 @@ from pipelines.schema import ASK_BAR, BID_BAR, OHLC
 RAGGED_ROW = "ragged_row"
 MALFORMED_QUOTE = "malformed_quote"
 UNPARSABLE_TIMESTAMP = "unparsable_timestamp"
+TIMESTAMP_UNIT = "timestamp_unit"  # an epoch number of another unit than those of its file
 AMBIGUOUS_LOCAL_TIME = "ambiguous_local_time"
 NONEXISTENT_LOCAL_TIME = "nonexistent_local_time"
 MISSING_VALUE = "missing_value"
@@ -85,14 +86,16 @@ def _first_reason(checks: list[tuple[pl.Expr, str]]) -> pl.Expr:
 def repeated_identity(rows: pl.DataFrame, flavour: str) -> tuple[pl.Series, str]:
     """Return which rows repeat an earlier one, and the reason to give.
 
-    A trade is told by its id, a candle by its label, each within its symbol. Rows that are merely equal
-    are kept: 10 to 20 % of the rows of raw trade files are, and they are real trades.
+    A candle is told by its label within its symbol, a trade by its id at its time and price: exchanges give an id once
+    a symbol, so a trade that is met again has all three, while a row number in a column called `id` comes again in the
+    next file with another time. Rows that are merely equal are kept: 10 to 20 % of the rows of raw trade files are,
+    and they are real trades.
     """
     if flavour in ("candles", "quote candles"):
         return ~rows.select(pl.struct("symbol", "timestamp").is_first_distinct()).to_series(), DUPLICATE_CANDLE
     if "trade_id" not in rows.columns:
         return pl.repeat(False, rows.height, eager=True, dtype=pl.Boolean), DUPLICATE_TRADE_ID
-    first = pl.struct("symbol", "trade_id").is_first_distinct()
+    first = pl.struct("symbol", "trade_id", "timestamp", "price").is_first_distinct()
     return rows.select(~first & pl.col("trade_id").is_not_null()).to_series(), DUPLICATE_TRADE_ID
 
 

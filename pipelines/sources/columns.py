@@ -51,7 +51,7 @@ def map_columns(table: RawTable, hints: SourceHints, *, file_name: str) -> Colum
     elif _flavour(stated, hints) and "timestamp" in stated:
         found = stated
     else:
-        found = {**guess_layout(table, file_name=file_name, stated=stated), **stated}
+        found = {**guess_layout(table, file_name=file_name, kind=hints.kind, stated=stated), **stated}
     return _required(table, found, stated, hints)
 
 
@@ -194,23 +194,31 @@ def _flavour(found: Mapping[str, int], hints: SourceHints) -> str | None:
     return next((flavour for flavour in choices.values() if flavour), None)
 
 
-_NEEDED = {
-    "trades": "price",
-    "quotes": "bid, ask",
-    "candles": "open, high, low, close",
-    None: "price (trades), or bid, ask (quotes), or open, high, low, close (candles)",
+_NEEDED: dict[str | None, tuple[str, ...]] = {
+    "trades": ("price",),
+    "quotes": ("bid", "ask"),
+    "candles": OHLC,
+    None: ("price (trades), or bid, ask (quotes), or open, high, low, close (candles)",),
 }
+
+
+def _absent(found: Mapping[str, int], hints: SourceHints) -> list[str]:
+    """Return the columns to ask for: of the kind that is stated, or else of the one that is there in part."""
+    begun = [kind for kind, names in _NEEDED.items() if kind and found.keys() & set(names)]
+    kind = hints.kind or (begun[0] if begun else "trades")
+    return [name for name in _NEEDED[kind] if name not in found]
 
 
 def _required(table: RawTable, found: dict[str, int], stated: dict[str, int], hints: SourceHints) -> ColumnMap:
     timed = "timestamp" in found or "date" in found
     flavour = _flavour(stated, hints) or _flavour(found, hints)
     if not timed or flavour is None:
-        needed = ("" if timed else "a time column; ") + ("" if flavour else _NEEDED[hints.kind])
-        example = ("price" if timed else "timestamp") + "=" + ("NAME" if table.header else "POSITION")
+        needed = ("" if timed else "a time column; ") + ("" if flavour else ", ".join(_NEEDED[hints.kind]))
+        place = "NAME" if table.header else "POSITION"
+        flags = " ".join(f"--column {name}={place}" for name in (_absent(found, hints) if timed else ("timestamp",)))
         raise DataError(
             f"{table.origin}: missing columns: found {_listed(table)}; needed: {needed.strip('; ')}: "
-            f"map them with --column {example}"
+            f"map them with {flags}"
         )
     return ColumnMap(flavour, {name: i for name, i in found.items() if name in _used(flavour)})
 

@@ -1,7 +1,9 @@
 """SQLite files: the market table is found, ids of symbols become their names."""
 
+import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +15,12 @@ from pipelines.sources.columns import map_columns
 from pipelines.sources.table import RawTable, typed_table
 
 _NAME_COLUMNS = ("name", "symbol", "ticker", "code")
+_GENERIC = re.compile(
+    r"(market|raw|historical|history|stocks?|crypto|forex)?"
+    r"(data|ticks?|trades?|quotes?|candles?|candlesticks?|bars?|klines?|ohlcv?|prices?|table|tbl)?"
+    r"(seconds?|minutes?|hour(ly)?|daily|days?|weekly|\d+[a-z]{1,4}|[smhdw]\d+)?",
+    re.IGNORECASE,
+)
 _ID_COLUMNS = tuple(alias for alias in ALIASES["symbol"] if alias.endswith("_id"))
 
 
@@ -38,7 +46,14 @@ def _read(connection: sqlite3.Connection, path: Path, hints: SourceHints) -> Raw
     frame = _fetch(connection, name)
     if not frame.height:
         raise DataError(f"{path}: table {name} has no rows; expected at least one: another one with --table")
-    return typed_table(str(path), _named_symbols(connection, name, frame), f"SQLite table {name}")
+    table = typed_table(str(path), _named_symbols(connection, name, frame), f"SQLite table {name}")
+    return replace(table, symbol=_symbol_in(name))
+
+
+def _symbol_in(table: str) -> str | None:
+    """Return what a table name says beside what every table of market data may be called; None where that is all."""
+    words = [word for word in re.split(r"[\W_]+", table) if word and not _GENERIC.fullmatch(word)]
+    return "_".join(words) or None
 
 
 def _chosen(connection: sqlite3.Connection, path: Path, tables: list[str], hints: SourceHints) -> str:
@@ -60,10 +75,10 @@ def _chosen(connection: sqlite3.Connection, path: Path, tables: list[str], hints
 
 
 def _is_market(connection: sqlite3.Connection, path: Path, name: str, hints: SourceHints) -> bool:
-    head = _fetch(connection, name, limit=100)
     try:
+        head = _fetch(connection, name, limit=100)
         map_columns(typed_table(str(path), head, name), hints, file_name=name)
-    except DataError:
+    except (DataError, sqlite3.OperationalError):  # the latter: a view of a table that is gone
         return False
     return True
 

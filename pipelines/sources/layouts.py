@@ -10,11 +10,12 @@ from pipelines.schema import ASK_BAR, BID_BAR, OHLC
 from pipelines.sources.table import RawTable
 from pipelines.sources.timestamps import looks_like_date, looks_like_stamp, looks_like_time_of_day
 
-# Bid and ask of one market lie closer together than this; a price and an amount do not for long.
-_SPREAD = 0.05
+# Bid and ask of one market lie closer together than the first, and mostly than the second; a price and an amount
+# may come near, and then only the user can tell.
+_SPREAD, _USUAL_SPREAD = 0.05, 0.01
 
 
-def guess_layout(table: RawTable, *, file_name: str, stated: Mapping[str, int]) -> dict[str, int]:
+def guess_layout(table: RawTable, *, file_name: str, kind: str | None, stated: Mapping[str, int]) -> dict[str, int]:
     """Return the positions of the columns of a headerless table.
 
     Known orders: time then price; price, amount; bid, ask[, volume]; bid, size, ask, size; O H L C[, V];
@@ -26,7 +27,7 @@ def guess_layout(table: RawTable, *, file_name: str, stated: Mapping[str, int]) 
     """
     found = _time_columns(table, stated)
     rest = [i for i in range(len(table.columns)) if i not in found.values()]
-    found.update(_value_columns(table, rest, file_name, stated))
+    found.update(_value_columns(table, rest, kind or file_name.lower(), stated))
     return found
 
 
@@ -46,12 +47,16 @@ def _time_columns(table: RawTable, stated: Mapping[str, int]) -> dict[str, int]:
     )
 
 
-def _value_columns(table: RawTable, rest: list[int], file_name: str, stated: Mapping[str, int]) -> dict[str, int]:
+def _value_columns(table: RawTable, rest: list[int], said: str, stated: Mapping[str, int]) -> dict[str, int]:
     values = [_numbers(table, i) for i in rest]
-    names = _names(values, re.search(r"(^|[_\W])trade", file_name.lower()) is not None)
+    named = set(stated) - {"timestamp", "date", "time", "symbol"}
+    told = re.search(r"(?:^|[_\W])(trade|quote)s?", said)
+    names = _names(values, trades=told is not None and told[1] == "trade")
+    if names is not None and names[:2] == ("bid", "ask") and not (told or named or _quoted(*values[:2])):
+        raise DataError(_like_quotes(table, rest))
     if names is not None:
         return {name: i for name, i in zip(names, rest, strict=False) if name}
-    if set(stated) - {"timestamp", "date", "time", "symbol"}:
+    if named:
         return {}
     raise DataError(
         f"{table.origin}: no header, and the order of its {len(table.columns)} columns is not a known one (first "
@@ -59,7 +64,7 @@ def _value_columns(table: RawTable, rest: list[int], file_name: str, stated: Map
     )
 
 
-def _names(values: list[np.ndarray], trades: bool) -> tuple[str, ...] | None:
+def _names(values: list[np.ndarray], *, trades: bool) -> tuple[str, ...] | None:
     match len(values):
         case 1:
             return ("price",)
@@ -82,6 +87,25 @@ def _close(left: np.ndarray, right: np.ndarray) -> bool:
     with np.errstate(invalid="ignore"):
         near = np.abs(left - right) <= _SPREAD * np.maximum(np.abs(left), np.abs(right))
     return _mostly(near | (left == 0) | (right == 0)) and bool(near.any())
+
+
+def _quoted(bid: np.ndarray, ask: np.ndarray) -> bool:
+    """Tell quotes from trades whose amounts lie near their price: bid below ask, both moving, mostly very close."""
+    both = (bid > 0) & (ask > 0)
+    if not both.any():
+        return False
+    bid, ask = bid[both], ask[both]
+    moving = len(bid) == 1 or (np.ptp(bid) > 0 and np.ptp(ask) > 0)
+    return bool(moving and np.mean(bid <= ask) >= 0.99 and np.median((ask - bid) / ask) <= _USUAL_SPREAD)
+
+
+def _like_quotes(table: RawTable, rest: list[int]) -> str:
+    first, second = rest[0], rest[1]
+    return (
+        f"{table.origin}: no header, and columns {first} and {second} (first row {', '.join(_first_row(table))}) can "
+        f"be bid and ask or price and amount; expected names: --column bid={first} --column ask={second}, or "
+        f"--column price={first} --column volume={second}"
+    )
 
 
 def _candle(values: list[np.ndarray]) -> bool:

@@ -12,6 +12,12 @@ SUFFIXES = (
     ".csv", ".tsv", ".txt", ".gz", ".zip", ".parquet", ".pq", ".feather", ".arrow", ".ipc",
     ".sqlite", ".sqlite3", ".db",
 )  # fmt: skip
+_DOCUMENT = re.compile(
+    r"(readme|licen[cs]e|copying|notice|authors|contributing|changelog|manifest|(check|sha\d*|md5)sums?)([-_. ].*)?"
+    r"|.*\.(md|rst|pdf|html?|json|xml|ya?ml|md5|sha\d+|checksum)",
+    re.IGNORECASE,
+)
+_STORE = ("manifest.json", "feature_columns.json")
 _RESOLUTIONS = ("tick", "second", "minute", "hour", "daily")
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 _DATED = re.compile(r"(?<![A-Za-z0-9])(?:19|20)\d{2}(?:[-_.]?\d{2}){0,2}(?![A-Za-z0-9])")
@@ -20,33 +26,67 @@ _DATED = re.compile(r"(?<![A-Za-z0-9])(?:19|20)\d{2}(?:[-_.]?\d{2}){0,2}(?![A-Za
 def expand_sources(sources: Sequence[str | Path]) -> list[Path]:
     """Return the files that files, folders (searched to the bottom) and globs name, sorted, each once.
 
+    What a folder or a glob holds beside data is passed over: see `passed_over`. Of several paths of one file (links,
+    spellings) one is returned.
+
     Raises
     ------
     DataError : a source does not exist, a glob matches nothing, or a folder holds no readable kind of file.
     """
-    found = {path for source in sources for path in _expand(source)}
+    found = [path for source in sources for path in _expand(source)]
     if not found:
         raise DataError("no sources given; expected files, folders or globs of market data")
-    return sorted(found)
+    once: dict[Path, Path] = {}
+    for path in sorted(found, key=lambda path: (path.is_symlink(), path)):
+        once.setdefault(path.resolve(), path)
+    return sorted(once.values())
+
+
+def passed_over(sources: Sequence[str | Path]) -> list[Path]:
+    """Return the documents and the feature stores among the files of folders and globs: no data by their names."""
+    matched = {file for source in sources if not Path(source).expanduser().is_file() for file in _matches(source)}
+    stores = {store for file in matched if (store := _store_of(file)) is not None}
+    documents = {file for file in matched if is_document(file.name) and _store_of(file) is None}
+    return sorted(stores | documents)
+
+
+def is_document(name: str) -> bool:
+    """Tell whether a file name is that of a text about data and not of data: a readme, a licence, a checksum."""
+    return _DOCUMENT.fullmatch(name) is not None
 
 
 def _expand(source: str | Path) -> list[Path]:
     path = Path(source).expanduser()
     if path.is_file():
         return [path]
+    if not path.is_dir() and not glob.has_magic(str(path)):
+        raise DataError(f"{source}: no such file or folder")
+    matched = _matches(source)
+    files = [file for file in matched if not is_document(file.name) and _store_of(file) is None]
+    if files:
+        return files
+    if matched:
+        raise DataError(
+            f"{source}: holds no market data, only documents or a feature store ({matched[0].name}, ...); expected "
+            "files of ticks or candles"
+        )
     if path.is_dir():
-        files = [file for file in path.rglob("*") if _is_readable(file, path)]
-        if not files:
-            raise DataError(f"{path}: the folder holds no market data; expected files named {' '.join(SUFFIXES)}")
-        return files
-    if glob.has_magic(str(path)):
-        # Path.glob takes no absolute pattern.
-        names = glob.glob(str(path), recursive=True)  # noqa: PTH207
-        files = [Path(name) for name in names if Path(name).is_file()]
-        if not files:
-            raise DataError(f"{source}: the glob matches no file; expected at least one")
-        return files
-    raise DataError(f"{source}: no such file or folder")
+        raise DataError(f"{path}: the folder holds no market data; expected files named {' '.join(SUFFIXES)}")
+    raise DataError(f"{source}: the glob matches no file; expected at least one")
+
+
+def _matches(source: str | Path) -> list[Path]:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if _is_readable(file, path))
+    # Path.glob takes no absolute pattern.
+    names = glob.glob(str(path), recursive=True)  # noqa: PTH207
+    return sorted(Path(name) for name in names if Path(name).is_file())
+
+
+def _store_of(file: Path) -> Path | None:
+    """Return the feature store, or the bundle, that holds a file."""
+    return next((folder for folder in file.parents if all((folder / name).is_file() for name in _STORE)), None)
 
 
 def _is_readable(file: Path, root: Path) -> bool:

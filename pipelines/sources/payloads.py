@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.errors import DataError
+from pipelines.sources.paths import is_document
 
 Format = Literal["text", "gzip", "zip", "sqlite", "parquet", "arrow"]
 
@@ -77,24 +78,40 @@ def _gunzipped(path: Path) -> bytes:
 def _zip_members(path: Path) -> list[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if _is_content(name)]
+            names = [name for name in _visible_names(archive) if not is_document(_base(name))]
             contents = [archive.read(name) for name in names]
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise DataError(
             f"{path}: the zip file is damaged, encrypted or truncated ({_one_line(error)}); fetch it again"
         ) from error
     if not names:
-        raise DataError(f"{path}: the zip file holds no file; {_ACCEPTED}")
+        raise DataError(f"{path}: the zip file holds no file of data; {_ACCEPTED}")
     single = len(names) == 1
     return [(str(path) if single else f"{path}!{name}", data) for name, data in zip(names, contents, strict=True)]
 
 
-def _is_content(name: str) -> bool:
-    parts = name.split("/")
-    return bool(parts[-1]) and not any(part.startswith((".", "__MACOSX")) for part in parts)
+def documents_in(path: Path) -> list[str]:
+    """Return the members of a zip file that are no data by their names, such as a readme; of any other file none."""
+    if detect_format(path) != "zip":
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return [name for name in _visible_names(archive) if is_document(_base(name))]
+
+
+def _visible_names(archive: zipfile.ZipFile) -> list[str]:
+    hidden = (".", "__MACOSX")
+    names = archive.namelist()
+    return [name for name in names if _base(name) and not any(part.startswith(hidden) for part in name.split("/"))]
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _checked_text(origin: str, data: bytes) -> bytes:
+    packed = next((kind for magic, kind in (*_MAGIC, *_UNSUPPORTED) if data.startswith(magic)), None)
+    if packed is not None:
+        raise DataError(f"{origin}: holds a {packed} file inside the archive; expected text: unpack it first")
     mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
     data = data[len(mark) :]
     if not data.strip():

@@ -1,7 +1,7 @@
 """One file to canonical rows and rejected rows: the steps between the raw tables and the archive."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +9,12 @@ import polars as pl
 from pipelines.errors import DataError
 from pipelines.quality import repeated_identity, row_reasons
 from pipelines.schema import REJECTED_SCHEMA, SourceHints, empty_rejected
+from pipelines.sources.cadence import measure_steps
 from pipelines.sources.columnar import read_columnar
 from pipelines.sources.columns import ColumnMap, map_columns
 from pipelines.sources.databases import read_sqlite
 from pipelines.sources.paths import day_of, plain_stem, symbol_of
-from pipelines.sources.payloads import detect_format, text_members
+from pipelines.sources.payloads import detect_format, documents_in, text_members
 from pipelines.sources.selection import select_rows
 from pipelines.sources.table import RawTable
 from pipelines.sources.text import read_text
@@ -25,7 +26,10 @@ from pipelines.sources.zones import states_utc
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one file; `frame` has, beside the canonical columns, `_file` and `_line` of each row."""
+    """Rows of one file; `frame` has, beside the canonical columns, `_file` and `_line` of each row.
+
+    steps : of candles, what `measure_steps` found in the tables of the file
+    """
 
     path: Path
     flavour: str
@@ -33,6 +37,7 @@ class Part:
     rejected: pl.DataFrame
     rows_in: int
     description: str
+    steps: pl.DataFrame
 
 
 def open_tables(path: Path, hints: SourceHints) -> Iterator[RawTable]:
@@ -55,10 +60,16 @@ def read_file(path: Path, hints: SourceHints) -> Part:
     DataError : the file as a whole cannot be read or understood.
     """
     parts = [_read_table(path, table, hints) for table in open_tables(path, hints)]
+    part = parts[0] if len(parts) == 1 else _joined(path, parts, hints)
+    documents = documents_in(path)
+    if documents:
+        part = replace(part, description=f"{part.description}; passed over: {', '.join(map(printable, documents))}")
+    return part
+
+
+def _joined(path: Path, parts: list[Part], hints: SourceHints) -> Part:
     for part in parts[1:]:
         check_same_flavour(parts[0], part)
-    if len(parts) == 1:
-        return parts[0]
     if hints.symbol is None:
         _refuse_mixed_members(path, parts)
     return Part(
@@ -68,6 +79,7 @@ def read_file(path: Path, hints: SourceHints) -> Part:
         pl.concat([part.rejected for part in parts]),
         sum(part.rows_in for part in parts),
         f"{len(parts)} members, the first: {parts[0].description}",
+        pl.concat([part.steps for part in parts]),
     )
 
 
@@ -102,12 +114,14 @@ def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
     mapping = map_columns(table, hints, file_name=plain_stem(path))
     table = select_rows(table, mapping, hints)
     times = _times(path, table, mapping, hints)
-    symbol = hints.symbol or symbol_of(path)
+    symbol = hints.symbol or table.symbol or symbol_of(path)
     rows = read_values(table, mapping, symbol=symbol, rename=hints.symbol).with_columns(
         times.stamps.alias("timestamp"), times.reasons.alias("reason"), table.lines.alias("_line")
     )
     reasons = row_reasons(rows, mapping.flavour, keep_crossed=hints.crossed_quotes == "keep")
-    good, order = _in_time_order(to_canonical(rows.filter(reasons.is_null()), mapping.flavour))
+    canonical = to_canonical(rows.filter(reasons.is_null()), mapping.flavour)
+    steps = measure_steps(canonical, table.origin) if "candles" in mapping.flavour else pl.DataFrame()
+    good, order = _in_time_order(canonical)
     repeated, reason = repeated_identity(good, mapping.flavour)
     rejected = [table.rejected, rejected_rows(table, table.lines, reasons)]
     if repeated.any():
@@ -121,6 +135,7 @@ def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
         pl.concat(rejected).sort("line", maintain_order=True),
         table.frame.height + table.rejected.height,
         _description(table, mapping, times, good, order),
+        steps,
     )
 
 
@@ -175,4 +190,9 @@ def _description(table: RawTable, mapping: ColumnMap, times: Times, rows: pl.Dat
         f"{mapping.flavour}; {table.layout}{header}; {mapping.describe(table.columns)}; {times.form}; "
         f"symbol {shown or 'none'}; {order}"
     )
-    return "".join(char if char.isprintable() else "?" for char in line)
+    return printable(line)
+
+
+def printable(text: str) -> str:
+    """Return a text from a file or a name with a question mark for each character that no terminal should see."""
+    return "".join(char if char.isprintable() else "?" for char in text)

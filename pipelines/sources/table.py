@@ -6,6 +6,7 @@ from typing import Self
 
 import polars as pl
 
+from pipelines.errors import DataError
 from pipelines.schema import empty_rejected
 
 
@@ -19,6 +20,7 @@ class RawTable:
     lines : (rows,) Int64, 1-based line of a text file or row number of a typed one
     raw_rows : gives the raw text of the rows at these lines
     rejected : rows that could not even be split into columns
+    symbol : what the table is called inside its file, where that names a symbol
     """
 
     origin: str
@@ -30,6 +32,7 @@ class RawTable:
     layout: str
     header: bool = True
     notes: tuple[str, ...] = ()
+    symbol: str | None = None
 
     def rows_where(self, mask: pl.Series) -> Self:
         """Return the table with the rows of a boolean mask."""
@@ -38,9 +41,30 @@ class RawTable:
     def sample(self, position: int, size: int = 500) -> list[str]:
         """Return up to `size` non-empty values of a column, spread over the whole table, as text."""
         column = self.frame.to_series(position).drop_nulls()
+        if not _has_text(column.dtype):
+            return []
         step = max(1, len(column) // size)
         texts = column.gather_every(step).cast(pl.String, strict=False).drop_nulls().str.strip_chars()
         return [text for text in texts.to_list() if text]
+
+    def text(self, position: int, name: str) -> pl.Series:
+        """Return a column as text.
+
+        Raises
+        ------
+        DataError : the column, meant as the canonical column `name`, has a type that is no text.
+        """
+        column = self.frame.to_series(position)
+        if not _has_text(column.dtype):
+            raise DataError(
+                f"{self.origin}: column {self.columns[position]!r} ({name}): expected text or numbers, received type "
+                f"{column.dtype}; choose another with --column {name}=NAME, or write it as text"
+            )
+        return column.cast(pl.String).str.strip_chars()
+
+
+def _has_text(dtype: pl.DataType) -> bool:
+    return not dtype.is_nested() and dtype not in (pl.Binary, pl.Object)
 
 
 def typed_table(origin: str, frame: pl.DataFrame, layout: str) -> RawTable:
@@ -53,9 +77,15 @@ def typed_table(origin: str, frame: pl.DataFrame, layout: str) -> RawTable:
 
 
 def _joined(rows: pl.DataFrame) -> pl.Series:
-    cells = [pl.col(name).cast(pl.String, strict=False).fill_null("") for name in _plain_columns(rows)]
+    cells = [_cell(name, dtype).fill_null("") for name, dtype in rows.schema.items() if _has_text(dtype)]
     return rows.select(pl.concat_str(cells, separator=",").alias("raw")).to_series()
 
 
-def _plain_columns(rows: pl.DataFrame) -> list[str]:
-    return [name for name, dtype in rows.schema.items() if not dtype.is_nested() and dtype != pl.Binary]
+def _cell(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if not isinstance(dtype, pl.Datetime):
+        return column.cast(pl.String, strict=False)
+    # Polars 2.1 panics at the text of a time beyond the year 262143, such as an int64 extreme that stands for "never".
+    number = column.to_physical()
+    most = 8 * 10**15 if dtype.time_unit == "ms" else 8 * 10**18
+    return pl.coalesce(pl.when(number.is_between(-most, most)).then(column).cast(pl.String), number.cast(pl.String))

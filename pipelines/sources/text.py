@@ -42,7 +42,7 @@ def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
     lines = pl.read_lines(io.BytesIO(data)).to_series()
     if b"\r" in data:
         lines = lines.str.strip_suffix("\r")
-    sample = [line for line in lines.head(_SAMPLE_LINES).to_list() if line.strip() and not line.startswith(_COMMENT)]
+    sample = _sample(lines)
     if not sample:
         raise DataError(f"{origin}: no rows: the file holds only comment lines; expected a table of market data")
     if _MESSAGE.match(sample[0]):
@@ -50,9 +50,13 @@ def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
             f"{origin}: holds JSON messages (a raw feed capture), not a table; expected delimited rows: "
             "flatten the capture to CSV first"
         )
-    delimiter = hints.delimiter or _detect_delimiter(origin, sample)
-    head = _read_head(lines, delimiter, _modal_width(sample, delimiter), hints.header)
+    delimiter = _stated_delimiter(origin, sample, hints.delimiter) or _detect_delimiter(origin, sample)
+    head = _read_head(origin, lines, delimiter, header=hints.header)
     return _split(origin, lines, delimiter, head)
+
+
+def _sample(lines: pl.Series) -> list[str]:
+    return [line for line in lines.head(_SAMPLE_LINES).to_list() if line.strip() and not line.startswith(_COMMENT)]
 
 
 def _width(line: str, delimiter: str) -> int:
@@ -61,6 +65,19 @@ def _width(line: str, delimiter: str) -> int:
 
 def _modal_width(sample: list[str], delimiter: str) -> int:
     return Counter(_width(line, delimiter) for line in sample).most_common(1)[0][0]
+
+
+def _stated_delimiter(origin: str, sample: list[str], stated: str | None) -> str | None:
+    if stated is None or any(_width(line, stated) > 1 for line in sample):
+        return stated
+    try:
+        used = f"its delimiter seems to be {_detect_delimiter(origin, sample)!r}"
+    except DataError:
+        used = "it has none of the usual ones either"
+    raise DataError(
+        f"{origin}: --delimiter {stated!r} occurs in no line, {used} (first line {sample[0][:60]!r}); leave the flag "
+        "out, or name the one that the file has"
+    )
 
 
 def _detect_delimiter(origin: str, sample: list[str]) -> str:
@@ -79,23 +96,24 @@ def _detect_delimiter(origin: str, sample: list[str]) -> str:
     return best
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
+def _cells(origin: str, line: str, delimiter: str) -> list[str]:
     try:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
     except csv.Error as error:
         raise DataError(
-            f"a line cannot be split into fields ({error}); expected lines that end in LF or CR LF, "
+            f"{origin}: a line cannot be split into fields ({error}); expected lines that end in LF or CR LF, "
             f"received {line[:60]!r}: convert the file"
         ) from error
 
 
-def _read_head(lines: pl.Series, delimiter: str, width: int, header: bool | None) -> _Head:
+def _read_head(origin: str, lines: pl.Series, delimiter: str, *, header: bool | None) -> _Head:
     notes: list[str] = []
+    width = _modal_width(_sample(lines), delimiter)
     for index, line in enumerate(lines.head(_SAMPLE_LINES).to_list()):
         if not line.strip():
             continue
         bare = line.lstrip("#/ ") if line.startswith(_COMMENT) else line
-        names = tuple(_cells(bare, delimiter))
+        names = tuple(_cells(origin, bare, delimiter))
         if header is False and bare is line:
             return _Head(tuple(notes), None, index)
         if _is_header(names, width, bare is line) or (header and bare is line):

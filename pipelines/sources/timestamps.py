@@ -7,13 +7,14 @@ from datetime import date, datetime
 import polars as pl
 
 from pipelines.errors import DataError
-from pipelines.quality import MISSING_VALUE, UNPARSABLE_TIMESTAMP
+from pipelines.quality import MISSING_VALUE, TIMESTAMP_UNIT, UNPARSABLE_TIMESTAMP
 from pipelines.schema import TIMESTAMP, SourceHints
 from pipelines.sources.calendar_text import TextForm, detect_text_form, parse_text
 from pipelines.sources.zones import check_zone, local_to_utc
 
 _UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1, "ms_of_day": 10**6}
 _UNIT_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0, "ms_of_day": 6}
+_EPOCH_DIGITS = {"s": (9, 11), "ms": (12, 14), "us": (15, 17), "ns": (18, 19)}
 _DAY_MS = 86_400_000
 _MAX_NS = 2**63 - 1
 _NUMBER = re.compile(r"^\d+(\.\d*)?$")
@@ -101,7 +102,7 @@ def parse_times(column: pl.Series, context: TimeContext) -> Times:
     """
     dtype = column.dtype
     if dtype == pl.Date:
-        stamps = column.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+        stamps = _holdable(column, 86_400 * 10**9).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
         return _with_reasons(column, stamps, None, "dates (midnight UTC labels)")
     if isinstance(dtype, pl.Datetime):
         return _from_datetime(column, dtype, context)
@@ -132,8 +133,7 @@ def _from_text(text: pl.Series, context: TimeContext) -> Times:
     if unit == "ms_of_day":
         return _from_midnight(text, context, sample[0] if sample else "")
     if unit is not None:
-        stamps = _scaled(text, unit).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
-        return _with_reasons(text, stamps, None, f"epoch {unit}")
+        return _from_epoch(text, unit, checked=context.hints.time_unit is None)
     form = detect_text_form(sample)
     if form is None:
         raise DataError(
@@ -141,6 +141,21 @@ def _from_text(text: pl.Series, context: TimeContext) -> Times:
             "or date-times: choose the column with --column timestamp=NAME, or the unit with --time-unit"
         )
     return _from_form(text, form, context)
+
+
+def _from_epoch(text: pl.Series, unit: str, *, checked: bool) -> Times:
+    """Read counts of a unit; where it was told from the file (`checked`), counts of another one have no stamp.
+
+    A stamp in seconds among milliseconds would be a day of January 1970, and a zero 1970-01-01.
+    """
+    stamps = _scaled(text, unit).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    if not checked:
+        return _with_reasons(text, stamps, None, f"epoch {unit}")
+    digits = pl.col("text").str.extract(r"^(\d+)(?:\.\d*)?$").str.strip_chars_start("0").str.len_bytes()
+    foreign = ~digits.is_between(*_EPOCH_DIGITS[unit]) & (digits <= _EPOCH_DIGITS["ns"][1])
+    reason = pl.when(foreign).then(pl.lit(TIMESTAMP_UNIT))
+    reasons = pl.DataFrame({"text": text}).select(reason.alias("reason")).to_series()
+    return _with_reasons(text, stamps.set(reasons.is_not_null(), None), reasons, f"epoch {unit}")
 
 
 def _from_form(text: pl.Series, form: TextForm, context: TimeContext) -> Times:
@@ -173,12 +188,20 @@ def _naive_placed(local: pl.Series, naive: pl.Series, zone: str | None) -> tuple
 
 def _from_datetime(column: pl.Series, dtype: pl.Datetime, context: TimeContext) -> Times:
     unit = dtype.time_unit
+    times = _holdable(column, _UNIT_NS[unit])
     if dtype.time_zone is not None:
-        stamps = column.dt.convert_time_zone("UTC").dt.cast_time_unit("ns")
+        stamps = times.dt.convert_time_zone("UTC").dt.cast_time_unit("ns")
         return _with_reasons(column, stamps, None, f"datetime[{unit}, {dtype.time_zone}]")
-    zone = context.require_zone(str(column.drop_nulls().first()))
-    stamps, reasons = local_to_utc(column.dt.cast_time_unit("ns"), zone)
+    zone = context.require_zone(str(times.drop_nulls().first()))
+    stamps, reasons = local_to_utc(times.dt.cast_time_unit("ns"), zone)
     return _with_reasons(column, stamps, reasons, f"datetime[{unit}] in {zone}")
+
+
+def _holdable(column: pl.Series, scale: int) -> pl.Series:
+    """Return the times with null for those that int64 nanoseconds cannot hold in every zone."""
+    most = (_MAX_NS - _DAY_MS * 10**6) // scale
+    held = column.to_physical().is_between(-most, most)
+    return pl.DataFrame({"time": column, "held": held}).select(pl.when("held").then("time").alias("time")).to_series()
 
 
 def _from_float(column: pl.Series, context: TimeContext) -> Times:
@@ -204,8 +227,8 @@ def _number_unit(sample: list[str], context: TimeContext) -> str | None:
     if _share(numbers, lambda text: _COMPACT.match(text) is not None) > 0.5:
         return None
     magnitude = sorted(len(_whole(text)) for text in numbers)[len(numbers) // 2]
-    if magnitude >= 9:
-        return "s" if magnitude <= 11 else "ms" if magnitude <= 14 else "us" if magnitude <= 17 else "ns"
+    if magnitude >= _EPOCH_DIGITS["s"][0]:
+        return next((unit for unit, (_, most) in _EPOCH_DIGITS.items() if magnitude <= most), "ns")
     if context.file_date is not None:
         return "ms_of_day"
     raise DataError(

@@ -39,8 +39,7 @@ def read_values(table: RawTable, mapping: ColumnMap, *, symbol: str, rename: str
     if side is not None and side.null_count() < len(side):
         columns.append(side)
     if "trade_id" in mapping.positions:
-        ids = _text(table.frame.to_series(mapping.positions["trade_id"]))
-        columns.append(ids.alias("trade_id"))
+        columns.append(_text(table, mapping, "trade_id").alias("trade_id"))
     return pl.DataFrame(columns)
 
 
@@ -59,15 +58,15 @@ def _mid(bid: str, ask: str) -> pl.Expr:
     return (pl.col(bid) + pl.col(ask)) / 2
 
 
-def _text(column: pl.Series) -> pl.Series:
-    text = column.cast(pl.String).str.strip_chars()
+def _text(table: RawTable, mapping: ColumnMap, name: str) -> pl.Series:
+    text = table.text(mapping.positions[name], name)
     return text.set(text == "", None)
 
 
 def _symbols(table: RawTable, mapping: ColumnMap, symbol: str, rename: str | None) -> pl.Series:
     if "symbol" not in mapping.positions:
         return pl.repeat(symbol, table.frame.height, eager=True, dtype=pl.String).alias("symbol")
-    symbols = _text(table.frame.to_series(mapping.positions["symbol"])).alias("symbol")
+    symbols = _text(table, mapping, "symbol").alias("symbol")
     return symbols.set(symbols.is_not_null(), rename) if rename is not None else symbols
 
 
@@ -100,7 +99,7 @@ def _side(table: RawTable, mapping: ColumnMap) -> pl.Series | None:
     """Return who started the trade; Mt. Gox `type` bid is a buyer, `is_buyer_maker` true is a seller."""
     for name, up, down in (("side", _BUY, _SELL), ("is_buyer_maker", _FALSE, _TRUE)):
         if name in mapping.positions:
-            words = _text(table.frame.to_series(mapping.positions[name])).str.to_lowercase()
+            words = _text(table, mapping, name).str.to_lowercase()
             sign = pl.when(pl.col("w").is_in(up)).then(1).when(pl.col("w").is_in(down)).then(-1)
             return pl.DataFrame({"w": words}).select(sign.cast(pl.Int8).alias("side")).to_series()
     return None

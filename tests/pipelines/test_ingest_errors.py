@@ -95,6 +95,36 @@ def test_two_columns_of_one_meaning_need_a_choice(tmp_path: Path) -> None:
     assert read_source(path, SourceHints(columns={"price": "Price"})).frame["price"].to_list() == [2.0]
 
 
+@pytest.mark.parametrize(
+    ("header", "kind", "flags"),
+    [
+        ("time,bid,size", "quotes", "--column ask=NAME"),
+        ("time,worth,size", "quotes", "--column bid=NAME --column ask=NAME"),
+        ("time,bid,size", None, "--column ask=NAME"),
+        ("time,open,close", None, "--column high=NAME --column low=NAME"),
+        ("time,worth,size", None, "--column price=NAME"),
+        ("when,price,size", "trades", "--column timestamp=NAME"),
+    ],
+)
+def test_missing_columns_name_the_flags_of_what_is_missing(
+    tmp_path: Path, header: str, kind: str | None, flags: str
+) -> None:
+    message = _error(_file(tmp_path, f"{header}\n1600000000,1,2\n".encode()), kind=kind)
+    assert message.endswith(f"map them with {flags}")
+
+
+def test_a_delimiter_that_does_not_occur_is_named_with_the_one_in_use(tmp_path: Path) -> None:
+    path = _file(tmp_path, GOOD)
+    assert "--delimiter ';' occurs in no line, its delimiter seems to be ','" in _error(path, delimiter=";")
+    assert read_source(path, SourceHints(delimiter=",")).frame.height == 1
+    assert "has none of the usual ones" in _error(_file(tmp_path, b"word\nother\n"), delimiter=";")
+
+
+def test_a_table_is_of_sqlite_only(tmp_path: Path) -> None:
+    path = _file(tmp_path, GOOD)
+    assert "--table ticks names a table of a SQLite file, but no source is one" in _error(path, table="ticks")
+
+
 def test_truncated_and_damaged_archives(tmp_path: Path) -> None:
     packed = gzip.compress(GOOD * 100)
     assert "truncated or damaged" in _error(_file(tmp_path, packed[:-9], "a.csv.gz"))
@@ -107,7 +137,16 @@ def test_truncated_and_damaged_archives(tmp_path: Path) -> None:
     assert "zip file is damaged" in _error(_file(tmp_path, whole[:45] + b"\xff" * 8 + whole[53:], "e.zip"))
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("dir/", "")
-    assert "holds no file" in _error(path)
+    assert "holds no file of data" in _error(path)
+
+
+def test_packed_files_inside_an_archive_are_named(tmp_path: Path) -> None:
+    twice = _file(tmp_path, gzip.compress(gzip.compress(GOOD)), "a.csv.gz")
+    assert "holds a gzip file inside the archive" in _error(twice)
+    path = tmp_path / "b.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.parquet", b"PAR1\x00\xff")
+    assert "holds a parquet file inside the archive" in _error(path)
 
 
 def test_rows_that_never_fit_the_header(tmp_path: Path) -> None:
@@ -118,6 +157,11 @@ def test_an_archive_without_a_usable_row(tmp_path: Path) -> None:
     message = _error(_file(tmp_path, b"time,price\n1600000000,-1\n1600000001,0\n1600000001,x\n"))
     assert "all 3 were rejected, 2 as non_positive_price" in message
     assert "line 2: '1600000000,-1'" in message
+
+
+def test_decimal_commas_are_named(tmp_path: Path) -> None:
+    message = _error(_file(tmp_path, b"time;price\n1600000000;1,5\n1600000001;1,6\n"))
+    assert "2 as unparsable_number:price; expected numbers such as 1234.5 (no decimal comma" in message
 
 
 def test_headerless_order_that_is_not_known(tmp_path: Path) -> None:
@@ -157,6 +201,32 @@ def test_ticks_and_candles_do_not_mix(tmp_path: Path) -> None:
         read_archive([tmp_path])
 
 
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [(100, 99), (99.5, 101), (100.5, 98)],  # amounts on both sides of the price
+        [(99, 100), (99.5, 100), (98, 100)],  # an amount that never moves
+        [(96, 100), (97, 100.5), (95, 100)],  # always above, never very near
+    ],
+)
+def test_amounts_near_the_price_of_a_headerless_file_need_names(
+    tmp_path: Path, pairs: list[tuple[float, float]]
+) -> None:
+    rows = "".join(f"{1_600_000_000 + i},{left},{right}\n" for i, (left, right) in enumerate(pairs))
+    path = _file(tmp_path, rows.encode())
+    message = _error(path)
+    assert "columns 1 and 2 (first row 1600000000," in message
+    assert "--column bid=1 --column ask=2, or --column price=1 --column volume=2" in message
+    assert read_source(path, SourceHints(columns={"price": 1, "volume": 2})).frame["price"].to_list() == [
+        left for left, _ in pairs
+    ]
+    assert read_source(path, SourceHints(kind="trades")).frame["volume"][0] == pairs[0][1]
+    quotes = read_source(path, SourceHints(kind="quotes", crossed_quotes="keep")).frame
+    assert quotes.select("bid", "ask").rows() == pairs
+    named = _file(tmp_path, rows.encode(), "20200102_quote.csv")
+    assert "bid" in read_source(named, SourceHints(crossed_quotes="keep")).frame.columns
+
+
 def test_members_of_a_zip_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "c.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -188,5 +258,4 @@ def test_a_timeframe_that_no_column_holds_is_refused(tmp_path: Path) -> None:
 def test_a_file_with_lone_carriage_returns_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "mac.csv"
     path.write_bytes(b"timestamp,price,volume\r1700000000,1,1\r1700000060,1,1\r")
-    with pytest.raises(DataError, match="expected lines that end in LF or CR LF"):
-        read_archive([path])
+    assert "expected lines that end in LF or CR LF" in _error(path)

@@ -185,7 +185,7 @@ def test_raw_captures_are_refused_in_words(market_data: Path) -> None:
     [
         ([f"{COINBASE}/minute"], "quote candles"),
         ([f"{LEAN}/tick", f"{LEAN}/minute"], "expected one kind of row"),
-        ([f"{LEAN}/hour/eurusd.zip", f"{LEAN}/daily/eurusd.zip"], "one timeframe"),
+        ([f"{LEAN}/hour/eurusd.zip", f"{LEAN}/daily/eurusd.zip"], "candles of EURUSD are 1 day, 0:00:00 apart"),
         (["derived"], "expected one kind of row"),
     ],
 )

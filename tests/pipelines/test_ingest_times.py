@@ -155,6 +155,22 @@ def test_damaged_epochs_are_rejected(tmp_path: Path, bad: str) -> None:
     assert found.rejected["reason"].to_list() == ["unparsable_timestamp"]
 
 
+@pytest.mark.parametrize(
+    ("unit", "good", "foreign"),
+    [
+        ("s", ["1600000000", "1600000001.5"], ["1600000002000", "1600000002000000", "0", "16000000"]),
+        ("ms", ["1600000000000", "1600000001500"], ["1600000002", "1600000002000000", "0.0", "01600000002"]),
+        ("us", ["1600000000000000", "1600000001500000"], ["1600000002", "1600000002000"]),
+        ("ns", ["1600000000000000000", "1600000001500000000"], ["1600000002", "1600000002000000"]),
+    ],
+)
+def test_epochs_of_another_unit_are_rejected(tmp_path: Path, unit: str, good: list[str], foreign: list[str]) -> None:
+    found = _read(tmp_path, [*good, *good, *good, *good, *foreign, ""])
+    assert found.rejected["reason"].to_list() == ["timestamp_unit"] * len(foreign) + ["missing_value:timestamp"]
+    assert set(_stamps(found)) == {"2020-09-13 12:26:40.000000000", "2020-09-13 12:26:41.500000000"}
+    assert f"epoch {unit}" in found.sources[0].description
+
+
 def test_day_order_is_settled_by_one_row_anywhere(tmp_path: Path) -> None:
     days = ["01/02/2020"] * 3000 + ["13/02/2020"]
     found = _read(tmp_path, days)
@@ -210,8 +226,8 @@ def test_milliseconds_of_day_need_day_and_zone(tmp_path: Path) -> None:
 
 
 def test_unit_of_the_user_wins(tmp_path: Path) -> None:
-    found = _read(tmp_path, ["86400", "86401"], time_unit="s")
-    assert _stamps(found)[0] == "1970-01-02 00:00:00.000000000"
+    found = _read(tmp_path, ["86400", "1600000000"], time_unit="s")
+    assert _stamps(found) == ["1970-01-02 00:00:00.000000000", "2020-09-13 12:26:40.000000000"]
 
 
 def test_a_column_of_words_is_no_time(tmp_path: Path) -> None:

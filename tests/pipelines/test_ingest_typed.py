@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.errors import DataError
-from pipelines.ingest import SourceHints, read_source
+from pipelines.ingest import SourceHints, read_archive, read_source
 
 STAMP = 1_723_161_255_030_314_667
 
@@ -56,10 +56,34 @@ def test_several_market_tables_need_a_choice(tmp_path: Path) -> None:
         read_source(path, SourceHints(table="c"))
 
 
+@pytest.mark.parametrize(
+    ("table", "symbol"),
+    [("AAPL", "AAPL"), ("eurusd_1m", "eurusd"), ("trades_BTC-USD", "BTC_USD"), ("price_data", "market_data")],
+)
+def test_a_table_that_is_called_after_a_symbol_names_it(tmp_path: Path, table: str, symbol: str) -> None:
+    script = f'CREATE TABLE "{table}" (time, price); CREATE TABLE msft (time, price);'
+    rows = [(1_600_000_000, 1)]
+    path = _database(tmp_path, script, {table: rows, "msft": rows})
+    assert read_source(path, SourceHints(table=table)).frame["symbol"].to_list() == [symbol]
+    assert read_source(path, SourceHints(table=table, symbol="X")).frame["symbol"].to_list() == ["X"]
+
+
+def test_table_hint_applies_to_the_sqlite_sources(tmp_path: Path) -> None:
+    script = "CREATE TABLE a (time, price); CREATE TABLE b (time, price);"
+    path = _database(tmp_path, script, {"a": [(1_600_000_000, 1)], "b": [(1_600_000_000, 2)]})
+    (tmp_path / "c.csv").write_text("time,price\n1600000001,3\n")
+    assert read_archive([path, tmp_path / "c.csv"], SourceHints(table="b")).frame["price"].to_list() == [2.0, 3.0]
+
+
 def test_no_market_table_lists_the_tables(tmp_path: Path) -> None:
     path = _database(tmp_path, "CREATE TABLE notes (words);", {"notes": [("x",)]})
     with pytest.raises(DataError, match=r"no table of market data; tables found: notes;.*--table"):
         read_source(path)
+
+
+def test_a_view_of_a_table_that_is_gone_is_no_market_table(tmp_path: Path) -> None:
+    script = "CREATE TABLE ticks (time, price); CREATE VIEW broken AS SELECT time, price FROM gone;"
+    assert read_source(_database(tmp_path, script, {"ticks": [(1_600_000_000, 1)]})).frame.height == 1
 
 
 def test_table_without_rows(tmp_path: Path) -> None:
@@ -135,6 +159,22 @@ def test_typed_stamps_without_zone(tmp_path: Path, stamps: pl.Series, expected: 
     assert found.frame["timestamp"].cast(pl.Int64).to_list() == [expected]
 
 
+@pytest.mark.parametrize(
+    "far",
+    [
+        [date(9999, 12, 31), date(2020, 1, 2), date(1, 1, 1), None],
+        pl.Series([32_503_680_000_000_000, 1_577_923_200_000_000, -(2**63), None]).cast(pl.Datetime("us", "UTC")),
+        pl.Series([2**62, 1_577_923_200_000, -(2**62), None]).cast(pl.Datetime("ms")),
+    ],
+    ids=["dates", "us", "ms without a zone"],
+)
+def test_times_that_nanoseconds_cannot_hold_are_rejected(tmp_path: Path, far: object) -> None:
+    path = _parquet(tmp_path, {"time": far, "price": [1.0, 2.0, 3.0, 4.0]})
+    found = read_source(path, SourceHints(timezone="America/New_York"))
+    assert found.frame["price"].to_list() == [2.0]
+    assert found.rejected["reason"].to_list() == ["unparsable_timestamp"] * 2 + ["missing_value:timestamp"]
+
+
 def test_naive_datetimes_need_a_zone(tmp_path: Path) -> None:
     path = _parquet(tmp_path, {"time": [datetime(2020, 1, 2, 10)], "price": [1.0]})
     with pytest.raises(DataError, match="--timezone"):
@@ -157,12 +197,23 @@ def test_nanoseconds_in_a_float_column_are_refused(tmp_path: Path) -> None:
         ("price", ["a", "b"], "received text such as 'a'"),
         ("time", [True, False], "'time': has type Boolean; expected times"),
         ("time", [[1], [2]], "has type List"),
+        ("time", [{"a": 1}, {"a": 2}], "has type Struct"),
+        ("date", [[1], [2]], "has type List"),
+        ("price", [{"a": 1}, {"a": 2}], "received type Struct"),
+        ("symbol", [["A"], ["B"]], r"'symbol' \(symbol\): expected text or numbers, received type List"),
+        ("symbol", [{"a": 1}, {"a": 2}], "received type Struct"),
+        ("symbol", [b"A", b"\xff"], "received type Binary"),
+        ("trade_id", [[1], [2]], r"\(trade_id\): expected text or numbers, received type List"),
+        ("side", [["buy"], ["sell"]], r"\(side\): expected text or numbers, received type List"),
+        ("timeframe", [["1m"], ["1h"]], r"\(timeframe\): expected text or numbers, received type List"),
     ],
 )
 def test_wrong_types_name_column_expected_and_received(
     tmp_path: Path, column: str, values: list[object], words: str
 ) -> None:
     columns: dict[str, object] = {"time": [1_600_000_000, 1_600_000_001], "price": [1.0, 2.0], column: values}
+    if column == "date":
+        del columns["time"]
     with pytest.raises(DataError, match=words) as caught:
         read_source(_parquet(tmp_path, columns))
     assert "--column" in str(caught.value)
