@@ -1,75 +1,141 @@
 """The few file operations that durability rests on: everything that becomes visible goes through here."""
 
+import ctypes
+import glob
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from pipelines.errors import DataError
+
+_HEX = "[0-9a-f]" * 8
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says of a failed write, a full disk most often, into one line that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise DataError(f"{path}: cannot be written: {reason}; free some space or give another folder") from error
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` holds either its old content or all of the new, even after a power loss."""
+    """Write `data` so that `path` holds either its old content or all of the new, even after a power loss.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     staging = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
+    with writing(path):
+        try:
+            with open(staging, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            staging.replace(path)
+        except BaseException:
+            staging.unlink(missing_ok=True)
+            raise
+        fsync_folder(path.parent)
+
+
+@contextmanager
+def staging_beside(target: Path) -> Iterator[Path]:
+    """A hidden folder beside `target` to build in; when the block ends it is gone, or published.
+
+    Its lock, which the system frees when the process dies, tells it from what writers of `target` left here when
+    they were killed: that is removed first.
+
+    Raises:
+        DataError: the folder cannot be made.
+    """
+    staging = target.with_name(f".tmp-{secrets.token_hex(4)}-{target.name}")
+    lock = FileLock(f"{staging}.lock")
     try:
-        with open(staging, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(path)
-    except BaseException:
-        staging.unlink(missing_ok=True)
-        raise
-    fsync_folder(path.parent)
+        try:
+            _sweep(target)
+            lock.acquire()  # makes the parents too
+            staging.mkdir()
+        except OSError as error:
+            reason = error.strerror if target.parent.is_dir() else f"{target.parent} is not a folder"
+            raise DataError(f"{target}: cannot create the output folder: {reason}; give a writable one") from error
+        yield staging
+    finally:
+        _remove_staging(staging)
+        lock.release()
+
+
+def _sweep(target: Path) -> None:
+    for path in target.parent.glob(f".tmp-{_HEX}-{glob.escape(target.name)}.lock"):
+        with suppress(OSError), FileLock(path, timeout=0):  # a Timeout is an OSError too: its owner lives
+            _remove_staging(path.with_suffix(""))
+
+
+def _remove_staging(staging: Path) -> None:
+    shutil.rmtree(staging, ignore_errors=True)
+    with suppress(OSError):
+        Path(f"{staging}.lock").unlink()
 
 
 def publish_folder(staging: Path, target: Path, *, replace: bool = False) -> None:
-    """Make a finished folder visible under its final name by a rename; one it replaces is put aside first.
+    """Make a finished folder visible under its final name; one that it replaces stays whole until that moment.
 
     Raises:
-        DataError: `target` holds something and `replace` is false.
+        DataError: `target` holds something and `replace` is false, or the disk is full.
     """
-    _fsync_tree(staging)
-    retired = target.with_name(f".old-{secrets.token_hex(4)}-{target.name}")
-    if target.is_dir() and not any(target.iterdir()):
-        target.rmdir()
-    if target.exists():
-        if not replace:
+    with writing(target):
+        _fsync_tree(staging)
+        if target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+        if not target.exists():
+            staging.rename(target)
+        elif not replace:
             raise DataError(f"{target}: already exists; give another folder or --overwrite")
-        target.rename(retired)
+        elif not _exchange(staging, target):
+            _replace_in_two_steps(staging, target)
+        fsync_folder(target.parent)
+    for replaced in (staging, *target.parent.glob(f".old-{_HEX}-{glob.escape(target.name)}")):
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in one step; False where the system has no such call, or not for this file system."""
+    if sys.platform != "linux":
+        return False
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return renameat2 is not None and renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def _replace_in_two_steps(staging: Path, target: Path) -> None:
+    """Put the old folder aside first; a kill between the two renames leaves it as `.old-*` until the next time."""
+    retired = target.with_name(f".old-{secrets.token_hex(4)}-{target.name}")
+    target.rename(retired)
     try:
         staging.rename(target)
     except OSError:
-        if retired.exists():
-            retired.rename(target)
+        retired.rename(target)
         raise
-    fsync_folder(target.parent)
-    shutil.rmtree(retired, ignore_errors=True)
 
 
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents, each entry durable before anything is put into it."""
     if not folder.is_dir():
         make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        fsync_folder(folder.parent)
-
-
-def make_staging(target: Path) -> Path:
-    """A new hidden folder beside `target` to build in.
-
-    Raises:
-        DataError: the parent folder cannot be written.
-    """
-    staging = target.with_name(f".tmp-{secrets.token_hex(4)}-{target.name}")
-    try:
-        staging.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{target}: cannot create the output folder: {error.strerror}; give a writable one") from error
-    return staging
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+            fsync_folder(folder.parent)
 
 
 def sha256_file(path: Path) -> str:

@@ -72,7 +72,10 @@ def load_panel(store: FeatureStore, features: Sequence[str]) -> Panel:
     # An open last bar is left out: the live runner never sees one.
     frames = [store.read(symbol, columns, closed_only=True) for symbol in store.symbols]
     if not sum(map(len, frames)):
-        raise DataError(f"{store.path}: the feature store holds no rows; build it from a source that has some")
+        raise DataError(
+            f"{store.path}: the feature store holds no finished row (a bar still open at the end is none); "
+            f"build it from more data"
+        )
     time = {name: np.concatenate([frame[name].to_physical() for frame in frames]) for name in columns[:2]}
     return Panel(
         features=tuple(features),

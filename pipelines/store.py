@@ -11,124 +11,31 @@ no longer names stay in `_retired/` until the one after it, for readers that ope
 
 import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
-from urllib.parse import quote
+from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from kernels.arrays import Floats, Integers
+from kernels.arrays import Floats
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
-from pipelines.files import canonical_json, make_folder, pretty_json, read_json, sha256_bytes, sha256_file, write_atomic
+from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, write_atomic
+from pipelines.parts import RETIRED, Entry, retired_path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
+KEYS = {
+    "schema", "snapshot", "features", "bars", "source_kind", "period", "sources", "rows_in", "rows_out", "quarantined",
+    "files", "symbols", "documents",
+}  # fmt: skip
 MANIFEST = "manifest.json"
 FEATURE_COLUMNS = "feature_columns.json"
 CONFIG = "config.yaml"
-RETIRED = "_retired"
 
 _OUR_NAME = re.compile(r"(part|rejected)-[0-9a-f]{12}\.parquet|symbol=.*-[0-9a-f]{12}\.npz|\.tmp-[0-9a-f]{8}-.*")
 
-Period = Literal["day", "month", "year"]
-STAMP = pa.timestamp("ns", tz="UTC")
 BASE_COLUMNS = ["timestamp", "last_timestamp", "open", "high", "low", "close", "volume"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file of the store, as its manifest describes it; `path` is relative to the store."""
-
-    path: str
-    sha256: str
-    size: int  # bytes
-
-    @classmethod
-    def write(cls, root: Path, path: str, data: bytes) -> "Entry":
-        """Write `data` durably below `root`."""
-        target = root / path
-        make_folder(target.parent)
-        write_atomic(target, data)
-        return cls(path, sha256_bytes(data), len(data))
-
-    def problem_at(self, path: Path) -> str | None:
-        """What is wrong with the file at `path`, or None."""
-        if not path.is_file():
-            return f"{path}: missing"
-        if path.stat().st_size != self.size:
-            return f"{path}: expected {self.size} bytes, received {path.stat().st_size}"
-        received = sha256_file(path)
-        return None if received == self.sha256 else f"{path}: expected SHA-256 {self.sha256}, received {received}"
-
-
-def symbol_folder(symbol: str) -> str:
-    """The Hive folder of a symbol; characters that a path cannot hold are percent-encoded."""
-    return f"symbol={quote(symbol, safe='^')}"
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet. Byte-stream split and no dictionary: float columns barely repeat, and pyarrow's defaults
-    write about three times slower for larger files."""
-    floats = {field.name for field in table.schema if pa.types.is_floating(field.type)}
-    encodings = {
-        field.name: "BYTE_STREAM_SPLIT" if field.name in floats else "DELTA_BINARY_PACKED" for field in table.schema
-    }
-    buffer = io.BytesIO()
-    pq.write_table(
-        table,
-        buffer,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=False,
-        column_encoding=encodings,
-        write_statistics=["timestamp"],
-    )
-    return buffer.getvalue()
-
-
-def write_rows(root: Path, symbol: str, table: pa.Table, period: Period) -> list[dict[str, Any]]:
-    """Write one symbol's rows below `root`, one file a period; returns their manifest entries."""
-    stamps = table["timestamp"].cast(pa.int64()).to_numpy()
-    entries: list[dict[str, Any]] = []
-    for key, start, stop in _periods(stamps, period):
-        data = parquet_bytes(table.slice(start, stop - start))
-        path = f"{symbol_folder(symbol)}/date={key}/part-{sha256_bytes(data)[:12]}.parquet"
-        entry = Entry.write(root, path, data)
-        span = {"rows": stop - start, "first": int(stamps[start]), "last": int(stamps[stop - 1])}
-        entries.append({**vars(entry), "symbol": symbol, "date": key, **span})
-    return entries
-
-
-def _periods(stamps: Integers, period: Period) -> Iterator[tuple[str, int, int]]:
-    """(first day, first row, row after the last) of each period with rows."""
-    unit = {"day": "1d", "month": "1mo", "year": "1y"}[period]
-    first_days = pl.Series(stamps).cast(pl.Datetime("ns")).dt.truncate(unit).dt.date()
-    start = 0
-    for rows, day in first_days.rle().struct.unnest().iter_rows():
-        yield day.isoformat(), start, start + rows
-        start += rows
-
-
-def write_state(root: Path, symbol: str, state: dict[str, Floats]) -> dict[str, Any]:
-    """Save an engine state below `root`; returns its manifest entry."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **state)  # type: ignore[arg-type]
-    data = buffer.getvalue()
-    return vars(Entry.write(root, f"_state/{symbol_folder(symbol)}-{sha256_bytes(data)[:12]}.npz", data))
-
-
-def write_rejected(root: Path, rejected: pl.DataFrame) -> dict[str, Any]:
-    """Keep quarantined rows below `root`; returns the manifest entry."""
-    buffer = io.BytesIO()
-    rejected.write_parquet(buffer)
-    name = f"quarantine/rejected-{sha256_bytes(buffer.getvalue())[:12]}.parquet"
-    return vars(Entry.write(root, name, buffer.getvalue()))
 
 
 def write_manifest(root: Path, manifest: dict[str, Any]) -> None:
@@ -152,22 +59,18 @@ class FeatureStore:
         self.symbols: list[str] = sorted(manifest["symbols"])
         self.bars = BarSpec(**manifest["bars"])
         self.snapshot: str = manifest["snapshot"]
+        self._files_of = by_symbol(manifest["files"])
 
     @classmethod
     def open(cls, path: Path) -> "FeatureStore":
-        """Open a store and check its manifest (its files are checked by `verify`).
+        """Open a store and check its manifest (each file is checked when it is read).
 
         Raises:
             DataError: no store there, an altered manifest, another schema version, or a feature list that differs.
         """
         if not (path / MANIFEST).is_file():
             raise DataError(f"{path}: no {MANIFEST}; expected a feature store, make one with build-features")
-        manifest = read_json(path / MANIFEST)
-        body = {name: value for name, value in manifest.items() if name != "snapshot"}
-        if manifest.get("snapshot") != sha256_bytes(canonical_json(body)):
-            raise DataError(f"{path / MANIFEST}: its content does not match its own hash; it was altered, rebuild")
-        if manifest.get("schema") != SCHEMA_VERSION:
-            raise DataError(f"{path / MANIFEST}: schema {manifest.get('schema')}, expected {SCHEMA_VERSION}; rebuild")
+        manifest = _read_manifest(path / MANIFEST)
         store = cls(path, manifest)
         outside = [entry.path for entry in store.entries() if not _is_inside(entry.path)]
         if outside:
@@ -194,7 +97,7 @@ class FeatureStore:
             closed_only: leave out a last bar that was still open when the archive ended.
 
         Raises:
-            DataError: unknown symbol or column, or a file that is missing or unreadable.
+            DataError: unknown symbol or column, or a file that is missing or not what was written.
         """
         if symbol not in self.symbols:
             raise DataError(f"{self.path}: no symbol {symbol!r}; it holds {', '.join(self.symbols)}")
@@ -204,8 +107,8 @@ class FeatureStore:
             raise DataError(f"{self.path}: no column {', '.join(missing)}; it holds {', '.join(known)}")
         wanted = columns or known
         schema = {name: self._dtype(name) for name in dict.fromkeys(["timestamp", *wanted])}
-        paths = [file["path"] for file in self._files(symbol) if _overlaps(file, start, end)]
-        frame = pl.concat([pl.DataFrame(schema=schema), *(self._read_part(path, list(schema)) for path in paths)])
+        files = [file for file in self._files(symbol) if _overlaps(file, start, end)]
+        frame = pl.concat([pl.DataFrame(schema=schema), *(self._read_part(file, list(schema)) for file in files)])
         last = max((file["last"] for file in self._files(symbol)), default=None)
         if closed_only and self.manifest["symbols"][symbol]["open_bar"]:
             frame = frame.filter(pl.col("timestamp").to_physical() < last)
@@ -232,17 +135,14 @@ class FeatureStore:
         return tail, total - len(tail)
 
     def _files(self, symbol: str) -> list[dict[str, Any]]:
-        return [file for file in self.manifest["files"] if file["symbol"] == symbol]
+        return self._files_of.get(symbol, [])
 
-    def _read_part(self, path: str, columns: list[str]) -> pl.DataFrame:
-        place = self._locate(path)
-        try:
-            return pl.read_parquet(place, columns=columns, hive_partitioning=False)
-        except FileNotFoundError:
-            raise DataError(f"{place}: missing, though the manifest names it; rebuild the store") from None
-        except pl.exceptions.PolarsError as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{place}: cannot be read as Parquet ({reason}); run verify") from error
+    def _read_part(self, file: dict[str, Any], columns: list[str]) -> pl.DataFrame:
+        data = self._content(Entry.of(file))
+        return pl.read_parquet(io.BytesIO(data), columns=columns, hive_partitioning=False)
+
+    def _content(self, entry: Entry) -> bytes:
+        return entry.read(self._locate(entry.path))
 
     def _locate(self, path: str) -> Path:
         """Where a file of this manifest is, also after a newer manifest has retired it."""
@@ -256,24 +156,20 @@ class FeatureStore:
 
     def rejected(self) -> pl.DataFrame:
         """The quarantined rows: file, line, reason, raw."""
-        paths = [self.path / entry.path for entry in self.entries() if entry.path.startswith("quarantine/")]
-        return pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in paths])
+        entries = [entry for entry in self.entries() if entry.path.startswith("quarantine/")]
+        return pl.concat([pl.read_parquet(io.BytesIO(self._content(entry))) for entry in entries])
 
     def saved_state(self, symbol: str) -> dict[str, Floats]:
         """The engine's state after the symbol's last closed row, for `FeatureStream.restore`."""
-        entry = Entry(**self.manifest["symbols"][symbol]["state"])
-        place = self._locate(entry.path)
-        problem = entry.problem_at(place)
-        if problem:
-            raise DataError(f"{problem}; rebuild the store")
-        with np.load(place) as archive:
+        data = self._content(Entry.of(self.manifest["symbols"][symbol]["state"]))
+        with np.load(io.BytesIO(data)) as archive:
             return {name: archive[name] for name in archive.files}
 
     def entries(self) -> list[Entry]:
         """Every file that the manifest names."""
         states = [symbol["state"] for symbol in self.manifest["symbols"].values()]
         listed = [*self.manifest["files"], *states, *self.manifest["documents"]]
-        return [Entry(item["path"], item["sha256"], item["size"]) for item in listed]
+        return [Entry.of(item) for item in listed]
 
     def verify(self) -> list[str]:
         """Rehash everything; each problem is one line, and none means the store is whole."""
@@ -298,9 +194,26 @@ class FeatureStore:
         return first, last
 
 
-def retired_path(root: Path, path: str) -> Path:
-    """Where a data file goes that a newer manifest no longer names, for readers that hold the older one."""
-    return root / RETIRED / Path(path).name
+def _read_manifest(path: Path) -> dict[str, Any]:
+    manifest = read_json(path)
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != SCHEMA_VERSION or not manifest.keys() >= KEYS:
+        raise DataError(
+            f"{path}: made by another version (expected schema {SCHEMA_VERSION}, received {schema}); "
+            f"rebuild it with build-features --overwrite"
+        )
+    body = {name: value for name, value in manifest.items() if name != "snapshot"}
+    if manifest["snapshot"] != sha256_bytes(canonical_json(body)):
+        raise DataError(f"{path}: its content does not match its own hash; it was altered, rebuild")
+    return dict(manifest)
+
+
+def by_symbol(files: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Entries of data files under their symbols, in the order given."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        found.setdefault(file["symbol"], []).append(file)
+    return found
 
 
 def _is_inside(path: str) -> bool:

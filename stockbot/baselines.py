@@ -7,6 +7,7 @@ import numpy as np
 
 from stockbot.training_set import TrainingSet
 
+TRIVIAL = ("zero", "last")  # need no training at all
 Guess = Callable[[np.ndarray], np.ndarray]
 FIT_BLOCK = 65_536
 
@@ -39,11 +40,15 @@ def baselines(data: TrainingSet) -> dict[str, Guess]:
 
 def judge(test: Mapping[str, Any]) -> str:
     """Which of these guesses the model beats on the test windows, said either way, in one line."""
-    losses = {name: scores["loss"] for name, scores in test["baselines"].items()}
-    ahead = [name for name, loss in losses.items() if not test["loss"] < loss]
+    ahead = unbeaten(test)
     if not ahead:
-        return f"the model beats every baseline ({', '.join(losses)}) on {test['windows']} test windows"
+        return f"the model beats every baseline ({', '.join(test['baselines'])}) on {test['windows']} test windows"
     return f"the model does NOT beat {', '.join(ahead)} on {test['windows']} test windows"
+
+
+def unbeaten(test: Mapping[str, Any]) -> list[str]:
+    """Names of the guesses whose loss on the same windows is no higher than the model's."""
+    return [name for name, scores in test["baselines"].items() if not test["loss"] < scores["loss"]]
 
 
 def _decision_rows(data: TrainingSet, starts: np.ndarray) -> np.ndarray:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipelines.bars import BarSpec
-from pipelines.build import BuildReport, build_store
+from pipelines.build import BuildReport, build_store, require_vacant
 from pipelines.features import FeaturePlan
 from pipelines.ingest import SourceReport, read_archive
 from pipelines.schema import SourceHints
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
+from stockbot.destination import require_writable_parent
 
 Progress = Callable[[int, int], None]
 
@@ -36,13 +37,16 @@ def build_features(
     reading: Progress | None = None,
     building: Progress | None = None,
 ) -> tuple[BuildReport, list[str]]:
-    """Read, validate and build; returns the report and a line on what was detected in each of the first sources.
+    """Read, validate and build; returns the report and lines on what was detected in the first sources.
 
     Raises:
-        DataError: the sources cannot be read as they are, or the store cannot be written.
+        DataError: the sources cannot be read as they are, or something is in the way at `out`.
+        UsageError: `out` cannot be made. Both are known before the sources are read.
     """
     plan = FeaturePlan(config.features)
-    ingested = read_archive(sources, source_hints(config.source), progress=reading)
+    require_vacant(out, replace)
+    require_writable_parent(out)
+    ingested = read_archive(sources, source_hints(config.source), needs=plan.quotes_needed, progress=reading)
     report = build_store(
         ingested,
         bars=bar_spec(config.bars),
@@ -52,7 +56,10 @@ def build_features(
         replace=replace,
         progress=building,
     )
-    return report, _describe(ingested.sources)
+    return report, [
+        *_describe(ingested.sources),
+        *(f"{path}: passed over, not market data" for path in ingested.passed_over),
+    ]
 
 
 def _describe(sources: list[SourceReport]) -> list[str]:

@@ -6,6 +6,7 @@ Nothing here imports TensorFlow, and nothing unpickles `scaler.pkl`.
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pipelines.errors import DataError
 from pipelines.files import sha256_bytes
 from pipelines.scaling import Scaler
 from stockbot.config import Config, parse_config
-from stockbot.errors import ArtifactError
+from stockbot.errors import ArtifactError, ConfigError, UsageError
 from stockbot.inference import OnnxModel
 from stockbot.sealing import MANIFEST, checked_files, parse_manifest, read_bytes
 from stockbot.sealing import SHORT_ID as SHORT_ID
@@ -51,20 +52,13 @@ class Bundle:
         Raises:
             ArtifactError: anything missing, altered, of another schema, or that does not fit together.
         """
-        content = read_bytes(path / MANIFEST)
-        model_id = sha256_bytes(content)
-        if path.name != model_id[:SHORT_ID]:
-            raise ArtifactError(
-                f"{path / MANIFEST}: altered or moved: expected a SHA-256 that begins with the folder's name "
-                f"{path.name}, received {model_id[:SHORT_ID]}; restore the folder or train again"
-            )
-        manifest = parse_manifest(path, content)
+        model_id, manifest = read_manifest(path)
         files = checked_files(path, manifest["files"])
         bundle = cls(
             path=path,
             id=model_id,
             manifest=manifest,
-            config=parse_config(manifest["config"], str(path / MANIFEST)),
+            config=_config(path, manifest["config"]),
             scaler=_scaler(path, files),
             model=OnnxModel(files["model.onnx"]),
         )
@@ -143,18 +137,21 @@ class Bundle:
 def resolve(artifacts: Path, model: str | None = None) -> Bundle:
     """The bundle of that id, of a unique beginning of one, the `latest` sealed, or (None) the current one.
 
+    `latest` passes over damaged bundles, but not over one that may be the latest itself.
+
     Raises:
-        ArtifactError: no such bundle, more than one, or one that fails its checks.
+        ArtifactError: no such bundle, more than one, or one that fails its checks. UsageError: an empty id.
     """
+    if model == "":
+        raise UsageError(
+            "model: expected an id, the beginning of one, or `latest`, received ''; see `stockbot-hp models`"
+        )
     if model is None:
         model = current(artifacts)
         if model is None:
             raise ArtifactError(f"{artifacts / 'current.json'}: no current model; run `stockbot-hp promote latest`")
     if model == "latest":
-        listed = list_models(artifacts)
-        if not listed:
-            raise ArtifactError(f"{artifacts / 'models'}: no model is sealed yet; run `stockbot-hp train`")
-        model = str(listed[-1]["id"])
+        model = _latest(artifacts)
     bundle = Bundle.load(_one_folder(artifacts / "models", model))
     if not bundle.id.startswith(model):
         raise ArtifactError(f"{bundle.path}: expected id {model}, received {bundle.id}")
@@ -162,13 +159,55 @@ def resolve(artifacts: Path, model: str | None = None) -> Bundle:
 
 
 def list_models(artifacts: Path) -> list[dict[str, Any]]:
-    """Manifest of every sealed bundle with its `id`, oldest first; files are not hashed here."""
+    """Manifest of every sealed bundle with its `id`, oldest first; files are not hashed, damaged bundles left out."""
     found = []
-    for path in sorted((artifacts / "models").glob(f"*/{MANIFEST}")):
-        if not path.parent.name.startswith("."):
-            content = read_bytes(path)
-            found.append({"id": sha256_bytes(content), **parse_manifest(path.parent, content)})
+    for folder in _folders(artifacts / "models"):
+        with suppress(ArtifactError):
+            model_id, manifest = read_manifest(folder)
+            found.append({"id": model_id, **manifest})
     return sorted(found, key=lambda manifest: (manifest["created_at"], manifest["id"]))
+
+
+def damaged_models(artifacts: Path) -> dict[Path, str]:
+    """What is wrong with the manifest of each bundle that `list_models` leaves out, under its folder."""
+    problems = {}
+    for folder in _folders(artifacts / "models"):
+        try:
+            read_manifest(folder)
+        except ArtifactError as error:
+            problems[folder] = str(error)
+    return problems
+
+
+def read_manifest(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Id and manifest of the bundle in a folder.
+
+    Raises:
+        ArtifactError: unreadable, altered since it was sealed, or of another version.
+    """
+    content = read_bytes(folder / MANIFEST)
+    model_id = sha256_bytes(content)
+    if folder.name != model_id[:SHORT_ID]:
+        raise ArtifactError(
+            f"{folder / MANIFEST}: altered or moved: expected a SHA-256 that begins with the folder's name "
+            f"{folder.name}, received {model_id[:SHORT_ID]}; restore the folder or train again"
+        )
+    return model_id, parse_manifest(folder, content)
+
+
+def _latest(artifacts: Path) -> str:
+    listed = list_models(artifacts)
+    sealed_at = (artifacts / "models" / listed[-1]["id"][:SHORT_ID]).stat().st_mtime if listed else 0.0
+    for folder, problem in damaged_models(artifacts).items():
+        if folder.stat().st_mtime >= sealed_at:
+            raise ArtifactError(f"the latest model is damaged: {problem}; or name another by its id")
+    if not listed:
+        raise ArtifactError(f"{artifacts / 'models'}: no model is sealed yet; run `stockbot-hp train`")
+    return str(listed[-1]["id"])
+
+
+def _folders(models: Path) -> list[Path]:
+    return sorted(path.parent for path in models.glob(f"[!.]*/{MANIFEST}"))
 
 
 def current(artifacts: Path) -> str | None:
@@ -186,21 +225,31 @@ def read_pointer(artifacts: Path) -> dict[str, Any] | None:
     path = artifacts / "current.json"
     if not path.exists():
         return None
+    mend = "make a model current again with `stockbot-hp promote MODEL`"
     try:
         pointer = json.loads(read_bytes(path))
     except ValueError as error:
-        raise ArtifactError(f"{path}: not valid JSON ({error}); promote a model again") from None
+        raise ArtifactError(f"{path}: not valid JSON ({error}); {mend}") from None
     if not isinstance(pointer, dict) or not isinstance(pointer.get("model"), str):
-        raise ArtifactError(f"{path}: expected an object with `model`; promote a model again")
+        raise ArtifactError(f"{path}: expected an object with `model`; {mend}")
+    if not isinstance(pointer.get("previous"), str | None):
+        raise ArtifactError(f"{path}: expected an id or null in `previous`, received {pointer['previous']!r}; {mend}")
     return pointer
 
 
 def _one_folder(models: Path, prefix: str) -> Path:
-    found = [path.parent for path in models.glob(f"*/{MANIFEST}") if path.parent.name.startswith(prefix[:SHORT_ID])]
+    found = [folder for folder in _folders(models) if folder.name.startswith(prefix[:SHORT_ID])]
     if len(found) == 1:
         return found[0]
     what = "no model" if not found else f"{len(found)} models ({', '.join(sorted(path.name for path in found))})"
     raise ArtifactError(f"{models}: {what} with an id that begins with {prefix}; `stockbot-hp models` lists them")
+
+
+def _config(path: Path, values: Mapping[str, Any]) -> Config:
+    try:
+        return parse_config(values, str(path / MANIFEST))
+    except ConfigError as error:
+        raise ArtifactError(f"{error}; made by another version: train again with this one") from None
 
 
 def _scaler(path: Path, files: Mapping[str, bytes]) -> Scaler:

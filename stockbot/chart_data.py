@@ -2,23 +2,26 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pipelines.splits import auto_max_gap
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle, resolve
-from stockbot.charts import ChartData
+from stockbot.charts import Basis, ChartData, Floats
 from stockbot.config import Config, CostsConfig
 from stockbot.errors import StockbotError
 from stockbot.evaluate import Rule, equity
 from stockbot.live.replay import in_force
 from stockbot.live.signals import read_signals
 from stockbot.scored import ScoredRows, scored_rows
+from stockbot.trained_on import require_store
 
 Span = tuple[datetime | None, datetime | None]
-POSITIONS = {"LONG": 1, "SHORT": -1, "FLAT": 0}
+POSITIONS = {"LONG": 1, "SHORT": -1, "FLAT": 0, "EXPIRED": 0}
 
 
 def chart_of(
@@ -39,12 +42,14 @@ def chart_of(
         span: rows with first <= label < second, UTC; None leaves an end open.
 
     Raises:
-        DataError: no store or log there, an unknown symbol, or missing features. StockbotError: no row to draw.
+        DataError: no store or log there, or an unknown symbol. StockbotError: no row to draw.
+        ArtifactError: the store is not what the model was trained on.
     """
     if not source.is_dir():
         return _of_signals(source, costs=settings.costs, symbol=symbol, span=span)
     store = FeatureStore.open(source)
     bundle = resolve(artifacts, model)
+    require_store(store, bundle)
     rows = scored_rows(store, symbol or store.symbols[0], bundle, Rule.of(in_force(bundle, settings)))
     return chart_of_rows(rows, bundle, settings=settings, span=span)
 
@@ -52,13 +57,15 @@ def chart_of(
 def chart_of_rows(rows: ScoredRows, bundle: Bundle, *, settings: Config, span: Span = (None, None)) -> ChartData:
     """What to draw of rows that the model has scored."""
     inside = _inside(rows.frame["timestamp"], span)
-    if rows.prediction is None or rows.position is None or not inside.any():
+    if rows.prediction is None or rows.position is None or rows.seen is None or not inside.any():
         raise StockbotError(f"{rows.symbol}: no scored row in the span; widen --from and --to")
     config = in_force(bundle, settings)
     rule = Rule.of(config)
     frame = rows.frame.filter(inside)
     kept = inside.to_numpy()
-    close, position = frame["close"].to_numpy(), rows.position[kept]
+    close, position, seen = frame["close"].to_numpy(), rows.position[kept], rows.seen[kept]
+    judged_from = 0 if seen.all() else int(np.argmin(seen))
+    basis: Basis = "rows seen in training: no evidence" if seen.all() else "unseen rows"
     return ChartData(
         symbol=rows.symbol,
         model=bundle.id,
@@ -72,15 +79,18 @@ def chart_of_rows(rows: ScoredRows, bundle: Bundle, *, settings: Config, span: S
         threshold=rule.up,
         floor=rule.down,
         position=position,
-        equity=equity(close, position, config.costs),
-        hold=np.log(close / close[0]),
-        turnover=_turnover(position),
-        seen=None if rows.seen is None else rows.seen[kept],
+        **_worth(close, position, config.costs, judged_from),
+        judged_from=judged_from,
+        basis=basis,
+        seen=seen,
     )
 
 
 def _of_signals(path: Path, *, costs: CostsConfig, symbol: str | None, span: Span) -> ChartData:
-    """One symbol of a signal log, under the model of its last line."""
+    """One symbol of a signal log, under the model of its last line.
+
+    A pause too long for any window to hold lies where nothing was said: the position before it is closed at once.
+    """
     signals = read_signals(path)
     symbols = signals["symbol"].unique(maintain_order=True).to_list()
     if not symbols or (symbol is not None and symbol not in symbols):
@@ -92,7 +102,9 @@ def _of_signals(path: Path, *, costs: CostsConfig, symbol: str | None, span: Spa
     # A dry and a live run may both have logged a bar: they say the same, one of them is drawn.
     mine = mine.filter(pl.col("model") == mine["model"][-1]).unique("signal_id", keep="last", maintain_order=True)
     close = mine["price"].to_numpy()
-    position = mine["action"].replace_strict(POSITIONS, return_dtype=pl.Int8).to_numpy()
+    position = mine["action"].replace_strict(POSITIONS, return_dtype=pl.Int8).to_numpy(writable=True)
+    label = mine["bar"].to_physical().to_numpy()
+    position[:-1][np.diff(label) > auto_max_gap(label, np.array([0, len(label)]))] = 0
     threshold = float(mine["threshold"][-1])
     is_probability = threshold >= 0.5  # a log return of a half is no threshold
     return ChartData(
@@ -105,9 +117,9 @@ def _of_signals(path: Path, *, costs: CostsConfig, symbol: str | None, span: Spa
         threshold=threshold,
         floor=1.0 - threshold if is_probability else -threshold,
         position=position,
-        equity=equity(close, position, costs),
-        hold=np.log(close / close[0]),
-        turnover=_turnover(position),
+        **_worth(close, position, costs, 0),
+        judged_from=0,
+        basis="logged rows, flat across pauses",
     )
 
 
@@ -120,5 +132,12 @@ def _inside(stamps: pl.Series, span: Span) -> pl.Series:
     return keep
 
 
-def _turnover(position: NDArray[np.int8]) -> float:
-    return float(np.abs(np.diff(position.astype(np.float64), prepend=0.0)).sum())
+def _worth(close: Floats, position: NDArray[np.int8], costs: CostsConfig, first: int) -> dict[str, Any]:
+    """`equity`, `hold` and `turnover` as if the account had opened, flat, at the row `first`."""
+    earned = equity(close, position, costs)
+    entry = equity(close[first:], position[first:], costs)[0]
+    return {
+        "equity": earned - earned[first] + entry,
+        "hold": np.log(close / close[first]),
+        "turnover": float(np.abs(np.diff(position[first:].astype(np.float64), prepend=0.0)).sum()),
+    }

@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.transforms import offset_copy
 from numpy.typing import NDArray
 
@@ -17,11 +19,17 @@ from pipelines.files import write_atomic
 from stockbot.errors import StockbotError
 
 Floats = NDArray[np.float64]
+Basis = Literal["unseen rows", "rows seen in training: no evidence", "logged rows, flat across pauses"]
 
 # Okabe-Ito blue and orange: apart for every common colour vision, and apart in grey; shape says it again.
 LONG, SHORT, INK, MUTED, GRID = "#0072B2", "#E69F00", "#1F2430", "#7A828E", "#E6E8EC"
 CANDLES_AT_MOST = 240  # more than that and bodies are thinner than a pixel pair: a line says more
 MARKERS_AT_MOST = 160
+# What the first one has no glyph for is drawn by the first other that is installed and has it.
+FONTS = (
+    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei", "Microsoft YaHei", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Arial Unicode MS",
+)  # fmt: skip
 GAP_FACTOR = 10  # a step this many times the usual one is a hole, and no line is drawn over it
 
 
@@ -35,8 +43,10 @@ class ChartData:
         prediction: (rows,) float64, log return or P(up); NaN where there is none.
         threshold: prediction from which LONG is taken. floor: the one from which SHORT is taken.
         position: (rows,) int8, +1, 0 or -1.
-        equity, hold: (rows,) float64, cumulative log return after costs of the signal, and of holding.
-        turnover: sum of absolute changes of position.
+        equity, hold: (rows,) float64, cumulative log return after costs of the signal, and of holding, as if begun
+            at the row `judged_from`.
+        turnover: sum of absolute changes of position from there on.
+        basis: what the rows from `judged_from` on are; every figure is of them alone.
         seen: (rows,) bool, the row played a part in making the model; None where that is not known.
     """
 
@@ -55,29 +65,23 @@ class ChartData:
     equity: Floats
     hold: Floats
     turnover: float
+    judged_from: int
+    basis: Basis
     seen: NDArray[np.bool_] | None = None
 
     @property
-    def unseen_from(self) -> int | None:
-        """First row that the model had not seen; None when that is not known or there is none."""
-        if self.seen is None or self.seen.all():
-            return None
-        return int(np.argmin(self.seen))
-
-    @property
-    def unseen_return(self) -> float | None:
-        """Simple return of the signal after costs on the rows that the model had not seen."""
-        first = self.unseen_from
-        return None if first is None else float(np.expm1(self.equity[-1] - self.equity[first]))
+    def judged_rows(self) -> int:
+        """How many rows the figures are of."""
+        return len(self.time) - self.judged_from
 
     @property
     def net_return(self) -> float:
-        """Simple return of the signal over all rows, after costs."""
+        """Simple return of the signal over the judged rows, after costs."""
         return float(np.expm1(self.equity[-1]))
 
     @property
     def hold_return(self) -> float:
-        """Simple return of buying at the first row and holding."""
+        """Simple return of buying at the first judged row and holding."""
         return float(np.expm1(self.hold[-1]))
 
 
@@ -119,19 +123,22 @@ def draw(data: ChartData) -> Figure:
 
 
 def _draw_price(figure: Figure, panel: Axes, data: ChartData, time: Floats) -> None:
-    if data.open is not None and len(time) <= CANDLES_AT_MOST:
+    under, over = data.close, data.close
+    if data.low is not None and data.high is not None and len(time) <= CANDLES_AT_MOST:
+        under, over = data.low, data.high
         _candles(panel, data, time)
     else:
         panel.plot(*_broken(_after_gaps(time), time, data.close), color=INK, linewidth=0.9, label="price")
-    for side, shape, colour, name in ((1, "^", LONG, "LONG"), (-1, "v", SHORT, "SHORT")):
+    for side, shape, colour, name, edge in ((1, "^", LONG, "LONG", under), (-1, "v", SHORT, "SHORT", over)):
         entries = np.flatnonzero((data.position == side) & (np.diff(data.position, prepend=0) != 0))
         crowd = min(1.0, MARKERS_AT_MOST / max(len(entries), 1))
         panel.scatter(
-            time[entries], data.close[entries], marker=shape, color=colour, edgecolors="white",
+            time[entries], edge[entries], marker=shape, color=colour, edgecolors="white",
             linewidths=0.5, s=20 + 40 * crowd, alpha=0.55 + 0.4 * crowd, zorder=3,
             label=f"{name} entered ({len(entries):,})",
             transform=offset_copy(panel.transData, figure, y=-9 * side, units="points"),
         )  # fmt: skip
+    panel.margins(y=0.07)  # room for the markers, which stand off the price
     panel.set_ylabel("price")
 
 
@@ -153,10 +160,13 @@ def _draw_prediction(panel: Axes, data: ChartData, time: Floats, breaks: NDArray
     is_return = data.objective == "regression"
     unit, offset, label = (1e4, 0.0, "prediction (bps)") if is_return else (1.0, 0.5, "P(up)")
     value, high, low = data.prediction * unit, data.threshold * unit, data.floor * unit
-    x, y = _broken(breaks, time, value)
-    panel.plot(x, y, color=MUTED, linewidth=0.7)
-    panel.fill_between(x, high, y, where=y > high, color=LONG, alpha=0.55, linewidth=0, label="above: LONG")
-    panel.fill_between(x, low, y, where=y < low, color=SHORT, alpha=0.65, linewidth=0, label="below: SHORT")
+    x, y = _stairs(*_broken(breaks, time, value))
+    panel.plot(x, np.clip(y, low, high), color=MUTED, linewidth=0.7, alpha=0.7)
+    for level, beyond, colour, name in (
+        (high, np.maximum, LONG, "above: LONG"),
+        (low, np.minimum, SHORT, "below: SHORT"),
+    ):
+        panel.fill_between(x, level, beyond(y, level), color=colour, label=name, alpha=0.85, linewidth=0.5, zorder=2.1)
     for level in (high, low):
         panel.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     panel.axhline(offset, color=GRID, linewidth=1.0, zorder=0)
@@ -166,24 +176,30 @@ def _draw_prediction(panel: Axes, data: ChartData, time: Floats, breaks: NDArray
 def _draw_equity(panel: Axes, data: ChartData, time: Floats, breaks: NDArray[np.intp]) -> None:
     x, hold = _broken(breaks, time, 100.0 * np.expm1(data.hold))
     _, earned = _broken(breaks, time, 100.0 * np.expm1(data.equity))
-    hold_label = f"buy and hold {100 * data.hold_return:+.2f} %"
-    panel.plot(x, hold, color=MUTED, linewidth=1.0, linestyle=(0, (5, 2)), label=hold_label)
-    signal_label = f"signal after costs {100 * data.net_return:+.2f} %"
-    panel.plot(x, earned, color=LONG, linewidth=1.5, label=signal_label)
-    panel.fill_between(x, 0.0, earned, color=LONG, alpha=0.08, linewidth=0)
+    panel.plot(x, hold, color=MUTED, linewidth=1.0, linestyle=(0, (5, 2)), label="buy and hold")
+    panel.plot(x, earned, color=LONG, linewidth=1.5, label="signal after costs")
+    panel.fill_between(x, 0.0, earned, where=x >= time[data.judged_from], color=LONG, alpha=0.08, linewidth=0)
     panel.axhline(0.0, color=INK, linewidth=0.6)
     panel.set_ylabel("return (%)")
 
 
 def _after_gaps(time: Floats) -> NDArray[np.intp]:
+    return np.flatnonzero(np.diff(time) > GAP_FACTOR * _usual_step(time)) + 1
+
+
+def _usual_step(time: Floats) -> float:
     steps = np.diff(time)
-    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
-    return np.flatnonzero(steps > GAP_FACTOR * usual) + 1
+    return float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
 
 
 def _broken(breaks: NDArray[np.intp], time: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """The points with a NaN before each row that follows a gap, so that a line stops there."""
-    return np.insert(time, breaks, time[breaks]), np.insert(values, breaks, np.nan)
+    """The points with a NaN one usual step after the last row before each gap, so that a line stops there."""
+    return np.insert(time, breaks, time[breaks - 1] + _usual_step(time)), np.insert(values, breaks, np.nan)
+
+
+def _stairs(time: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """Each value stands until the next row, so that one row above a threshold is an area and not a point."""
+    return np.repeat(time, 2)[1:], np.repeat(values, 2)[:-1]
 
 
 def _shade_seen(panel: Axes, data: ChartData, time: Floats, *, label: str | None) -> None:
@@ -210,23 +226,39 @@ def _style(panel: Axes) -> None:
 def _time_axis(panel: Axes, time: Floats) -> None:
     locator = AutoDateLocator(minticks=5, maxticks=10)
     panel.xaxis.set_major_locator(locator)
-    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    # Level by level from years to seconds; a tick that begins a larger unit names that one, so no offset is needed.
+    plain = ["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%S.%f"]
+    begins = ["%Y", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M:%S"]
+    panel.xaxis.set_major_formatter(
+        ConciseDateFormatter(locator, formats=plain, zero_formats=begins, show_offset=False)
+    )
     panel.set_xlabel("time (UTC)", color=INK)
-
-
-def _net_return(data: ChartData) -> str:
-    if data.seen is None or not data.seen.any():
-        return f"net return {100 * data.net_return:+.2f} %"
-    if data.unseen_return is None:
-        return "all of it seen in training: no evidence"
-    return f"net return on unseen rows {100 * data.unseen_return:+.2f} %"
 
 
 def _title(panel: Axes, data: ChartData) -> None:
     first, last = (str(moment)[:16].replace("T", " ") for moment in (data.time[0], data.time[-1]))
-    facts = (
-        f"model {data.model[:16]}", _net_return(data), f"turnover {data.turnover:,.0f}",
-        f"{len(data.time):,} rows", f"{first} to {last} UTC",
+    judged = (
+        f"on {data.judged_rows:,} {data.basis}", f"signal after costs {100 * data.net_return:+.2f} %",
+        f"buy and hold {100 * data.hold_return:+.2f} %", f"turnover {data.turnover:,.0f}",
     )  # fmt: skip
-    panel.set_title(data.symbol, loc="left", fontsize=17, fontweight="bold", color=INK, pad=42)
-    panel.text(0.0, 1.075, "   ·   ".join(facts), transform=panel.transAxes, fontsize=10, color=MUTED)
+    about = (f"model {data.model[:16]}", f"{len(data.time):,} rows", f"{first} to {last} UTC")
+    name, families = _legible(data.symbol)
+    panel.set_title(
+        name, loc="left", fontsize=17, fontweight="bold", color=INK, pad=62, family=families, parse_math=False
+    )
+    for facts, height, colour in ((judged, 42, INK), (about, 24, MUTED)):
+        panel.annotate(
+            "   ·   ".join(facts), (0.0, 1.0), xycoords="axes fraction", xytext=(0, height),
+            textcoords="offset points", fontsize=10, color=colour,
+        )  # fmt: skip
+
+
+def _legible(text: str) -> tuple[str, list[str]]:
+    """The text with every character that no installed font can draw escaped, and the fonts that draw it."""
+    installed = {entry.name for entry in fontManager.ttflist}
+    families = [name for name in FONTS if name in installed]
+    fonts = [get_font(findfont(name)) for name in families]
+    shown = (
+        letter if any(font.get_char_index(ord(letter)) for font in fonts) else ascii(letter)[1:-1] for letter in text
+    )
+    return "".join(shown), families

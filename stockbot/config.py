@@ -130,6 +130,7 @@ class LiveConfig(_Section):
     enabled: bool = False
     threshold_bps: Literal["costs"] | Annotated[float, Field(ge=0.0)] = "costs"
     min_probability: float = Field(0.55, ge=0.5, lt=1.0)
+    max_signal_age: Duration = "5m"
 
 
 class PromotionConfig(_Section):
@@ -145,6 +146,17 @@ class PathsConfig(_Section):
     store: str = "data/features"
     artifacts: str = "artifacts"
 
+
+# Keras names that mean something for the one number a window that a model of each objective gives.
+LOSSES = {
+    "regression": ["mean_squared_error", "mse", "mean_absolute_error", "mae", "huber", "log_cosh"],
+    "direction": ["binary_crossentropy", "bce", "binary_focal_crossentropy", "mean_squared_error", "mse"],
+}
+METRICS = {
+    "regression": ["mean_absolute_error", "mae", "mean_squared_error", "mse", "root_mean_squared_error", "r2_score"],
+    "direction": ["binary_accuracy", "accuracy", "auc", "precision", "recall", "binary_crossentropy",
+                  "mean_squared_error", "mse"],
+}  # fmt: skip
 
 DEFAULT_FEATURES = [
     "logret_1", "logret_5", "logret_20", "kmid", "klen", "ma_dev_20", "zscore_20", "ema_dev_12",
@@ -170,9 +182,25 @@ class Config(_Section):
     promotion: PromotionConfig = PromotionConfig()
     paths: PathsConfig = PathsConfig()
 
+    @model_validator(mode="after")
+    def _loss_and_metrics_fit_objective(self) -> Self:
+        objective, metrics = self.labels.objective, self.model.metrics
+        _require_fitting("loss", [self.model.loss], [*LOSSES[objective], "auto"], objective)
+        _require_fitting("metrics", [] if metrics == "auto" else metrics, METRICS[objective], objective)
+        return self
+
     def to_yaml(self) -> str:
         """The resolved configuration, every knob written out; reading it back gives an equal Config."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=False)
+
+
+def _require_fitting(knob: str, names: list[str], allowed: list[str], objective: str) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(
+                f"`model.{knob}`: expected one of {', '.join(allowed)} for labels.objective {objective}, "
+                f"received {name!r}"
+            )
 
 
 def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -229,7 +257,8 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] != "extra_forbidden":
         name = ".".join(part for part in location if re.fullmatch(r"[a-z_0-9]+", part))  # drops pydantic's union tags
         message = problem["msg"].removeprefix("Value error, ")
-        return f"`{name}`: {message}" + ("" if "received" in message else f"; received {problem['input']!r}")
+        where = f"`{name}`: " if name else ""  # checks across sections name their setting themselves
+        return f"{where}{message}" + ("" if "received" in message else f"; received {problem['input']!r}")
     name = ".".join(location)
     section: Any = Config
     for part in location[:-1]:

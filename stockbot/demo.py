@@ -173,17 +173,17 @@ def _show(today: list[Path], day: date, config: Config, places: _Places, stage: 
             advance(len(charts), len(store.symbols))
     return {
         "net_return_after_costs": worth,
-        "live_equals_batch": _agreement(places.signals, report.path),
+        **_agreement(places.signals, report.path),
         "csv": str(report.path),
         "csv_rows": report.rows,
         "charts": [str(path) for path in charts],
     }
 
 
-def _agreement(signals: Path, exported: Path) -> str:
-    """How many live lines the batch export repeats: same symbol, same bar, same action."""
+def _agreement(signals: Path, exported: Path) -> dict[str, int]:
+    """How many lines the live runner wrote, and how many of them the batch export repeats: symbol, bar, action."""
     live = read_signals(signals).select("symbol", "bar", "action")
     batch = pl.read_csv(exported, columns=["symbol", "timestamp", "action"])
     batch = batch.with_columns(pl.col("timestamp").str.to_datetime(TIME_FORMAT, time_unit="ns", time_zone="UTC"))
     same = live.join(batch, left_on=["symbol", "bar", "action"], right_on=["symbol", "timestamp", "action"])
-    return f"{same.height} of {live.height} lines"
+    return {"live_lines": live.height, "live_lines_that_equal_the_batch": same.height}

@@ -5,9 +5,10 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from stockbot.destination import is_writable, nearest_folder
 
 BASE = (
     "numpy", "numba", "polars", "pyarrow", "scikit-learn", "onnxruntime", "pydantic", "pyyaml", "click",
@@ -37,8 +38,8 @@ def examine(folder: Path, *, gpu: bool = False) -> dict[str, Any]:
         "threads": _threads(),
         "numba_cache": _numba_cache(),
         "gpu": _gpu_driver() | (_gpu_devices() if gpu else {}),
-        "disk_free_gb": round(shutil.disk_usage(_existing(folder)).free / 1e9, 1),
-        "folder_writable": _writable(_existing(folder)),
+        "disk_free_gb": round(shutil.disk_usage(nearest_folder(folder)).free / 1e9, 1),
+        "folder_writable": is_writable(nearest_folder(folder)),
     }
     return report | {"problems": _problems(report, folder)}
 
@@ -64,11 +65,15 @@ def _threads() -> dict[str, Any]:
 
 
 def _numba_cache() -> dict[str, Any]:
-    from kernels.compilation import CACHE_FOLDER
+    from kernels.compilation import CACHE_FOLDER, CACHE_PROBLEM
 
-    if not CACHE_FOLDER:
-        return {"folder": None, "writable": False}
-    return {"folder": CACHE_FOLDER, "writable": _writable(_existing(Path(CACHE_FOLDER)))}
+    files = list(CACHE_FOLDER.glob("*.nbc")) if CACHE_FOLDER else []
+    return {
+        "folder": CACHE_FOLDER and str(CACHE_FOLDER),
+        "compiled": len(files),
+        "megabytes": round(sum(file.stat().st_size for file in files) / 1e6, 1),
+        "problem": CACHE_PROBLEM or None,
+    }
 
 
 def _gpu_driver() -> dict[str, Any]:
@@ -88,19 +93,6 @@ def _gpu_devices() -> dict[str, Any]:
     except ImportError as error:
         return {"tensorflow": f"not importable: {error}"}
     return {"tensorflow": [device.name for device in tf.config.list_physical_devices("GPU")]}
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest parent that is there."""
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
 
 
 def _problems(report: dict[str, Any], folder: Path) -> list[str]:

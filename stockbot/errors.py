@@ -13,6 +13,15 @@ class UsageError(StockbotError):
     exit_code = 2
 
 
+class TerminatedError(BaseException):
+    """SIGTERM arrived: the work ends as it does on Ctrl-C, and says so."""
+
+    exit_code = 143
+
+    def __init__(self) -> None:
+        super().__init__("terminated")
+
+
 class ConfigError(UsageError):
     """`config.yaml` or an override of it is not valid."""
 

@@ -8,7 +8,6 @@ missing value is an empty field. Nothing of a row was known before its `actionab
 """
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,15 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.files import fsync_folder, make_staging, pretty_json, write_atomic
+from pipelines.errors import DataError
+from pipelines.files import fsync_folder, pretty_json, staging_beside, write_atomic, writing
 from pipelines.schema import TIMESTAMP
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle
+from stockbot.destination import require_file_place
 from stockbot.evaluate import Rule
 from stockbot.scored import ScoredRows, scored_rows
+from stockbot.trained_on import require_store
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.9f%:z"
 ACTION_OF = {1: "LONG", 0: "FLAT", -1: "SHORT"}
@@ -64,15 +66,19 @@ def export(
         rule: thresholds of the positions; those of the model's own configuration when None.
 
     Raises:
-        DataError: unknown symbol, a store without the model's features, or an unwritable folder.
+        UsageError: `out` is no place for a file. ArtifactError: the store is not what the model was trained on.
+        DataError: an unknown symbol, no finished row, or a full disk.
     """
-    if bundle is not None and rule is None:
-        rule = Rule.of(bundle.config)
+    require_file_place(out)
+    schema = out.with_suffix(".schema.json")
+    require_file_place(schema)
+    if bundle is not None:
+        require_store(store, bundle)
+        rule = rule or Rule.of(bundle.config)
     names = list(symbols) or store.symbols
     rows = predictions = 0
     columns: list[str] = []
-    staging = make_staging(out)
-    try:
+    with staging_beside(out) as staging, writing(out):
         with open(staging / out.name, "wb") as file:
             for done, symbol in enumerate(names, 1):
                 frame = _frame(scored_rows(store, symbol, bundle, rule), is_ticks=_is_ticks(store))
@@ -83,11 +89,10 @@ def export(
                     progress(done, len(names))
             file.flush()
             os.fsync(file.fileno())
+        if rows == 0:
+            raise DataError(f"{store.path}: holds no finished row of {', '.join(names)}; build it from more data")
         (staging / out.name).replace(out)
         fsync_folder(out.parent)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    schema = out.with_suffix(".schema.json")
     write_atomic(schema, pretty_json(_schema(store, bundle, columns, rows)))
     return ExportReport(out, schema, rows, predictions, columns)
 

@@ -160,6 +160,8 @@ def _best_epoch(epochs: list[dict[str, float]], learning_rate: float) -> int:
 
 def _save_legacy(model: keras.Sequential, path: Path) -> None:
     # Without the optimizer: Keras 3 cannot read back the losses that it writes into an .h5 file by name.
+    # Is there room? When a disk fills up under HDF5 the process crashes. With its optimizer the other file is larger.
+    path.write_bytes(bytes(path.with_name(FINAL).stat().st_size))
     absl = logging.getLogger("absl")
     level = absl.level
     absl.setLevel(logging.ERROR)  # it warns that .h5 is legacy, which is why this file is an export only

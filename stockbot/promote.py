@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from pipelines.files import pretty_json, write_atomic
+from pipelines.files import pretty_json, write_atomic, writing
 from stockbot.bundle import Bundle, read_pointer, resolve
 from stockbot.bundle import current as current
 from stockbot.errors import ArtifactError, PromotionRefusedError, StockbotError
@@ -27,6 +27,8 @@ def promote(
 ) -> dict[str, Any]:
     """Verify a bundle and make it the current model; returns the new content of `current.json`.
 
+    A damaged `current.json` is written anew, unless the decision rested on what it said.
+
     Args:
         model: id, a unique beginning of one, or `latest`.
         metrics: what the decision rested on; the bundle's own test metrics when None.
@@ -38,7 +40,7 @@ def promote(
     """
     with exclusive(artifacts / ".promote.lock", timeout=LOCK_SECONDS):
         bundle = resolve(artifacts, model)
-        before = read_pointer(artifacts)
+        before = _pointer(artifacts, mend=instead_of == "any")
         previous = None if before is None else before["model"]
         if before is not None and previous == bundle.id:
             return before
@@ -87,13 +89,19 @@ def exclusive(lock_file: Path, *, timeout: float) -> Iterator[None]:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line and make it durable."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    """Append one line and make it durable. Raises DataError when it cannot be written."""
+    with writing(path), open(path, "ab", buffering=0) as file:
+        file.write((line.replace("\n", " ") + "\n").encode())
+        os.fsync(file.fileno())
+
+
+def _pointer(artifacts: Path, *, mend: bool) -> dict[str, Any] | None:
     try:
-        os.write(descriptor, (line.replace("\n", " ") + "\n").encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return read_pointer(artifacts)
+    except ArtifactError:
+        if mend:
+            return None
+        raise
 
 
 def _point(

@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipelines.files import write_atomic
+from pipelines.files import make_folder, write_atomic
+from stockbot.destination import require_writable_parent
 from stockbot.errors import UsageError
 
 Floats = NDArray[np.float64]
@@ -38,6 +39,7 @@ SWEEP_SHARE = 0.25  # trades that share stamp and side with the one before: one 
 HALF_SPREAD = 0.5e-4  # of the price; each further fill of a sweep pays as much again
 MISSING_MINUTES = 40
 BAD_ROWS_PER_FILE = 4
+MARKER = ".stockbot-sample"  # names the files that are ours, one a line: no other is ever removed
 BAD_IDS = 10**12  # ids of rows that are broken otherwise, so that they are no duplicates as well
 PLANTED = (
     "synthetic: a planted order-flow factor with a memory of eight minutes weakly predicts the next minutes' "
@@ -85,12 +87,13 @@ def generate(
     """Write one `SYMBOL_YYYY-MM-DD.csv.gz` a symbol and weekday; the same arguments give the same bytes.
 
     Raises:
-        UsageError: a number below its least value, or `out` is not empty and `replace` is false.
+        UsageError: a number below its least value, or `out` holds something: an earlier sample and `replace` is false,
+            or files of another origin. DataError: the disk is full; what was written before stays.
     """
     _check(symbols=(symbols, 1), days=(days, 1), ticks_per_day=(ticks_per_day, 100), seed=(seed, 0))
-    _prepare_folder(out, replace=replace)
     names = [symbol_name(index) for index in range(symbols)]
     report = SampleReport(folder=out, symbols=names, days=trading_days(days))
+    _prepare_folder(out, [_file_name(symbol, day) for symbol in names for day in report.days], replace=replace)
     for index, symbol in enumerate(report.symbols):
         log_price = float(np.log(FIRST_PRICES[index % len(FIRST_PRICES)]))
         for number, day in enumerate(report.days):
@@ -100,7 +103,7 @@ def generate(
             ticks["trade_id"] = np.arange(1, ticks_per_day + 1) + number * ticks_per_day
             if number == len(report.days) // 2:
                 ticks = _without_stretch(rng, ticks)
-            path = out / f"{symbol}_{day.isoformat()}.csv.gz"
+            path = out / _file_name(symbol, day)
             _write(path, _frame(ticks, symbol), rng)
             report.add(path, rows=len(ticks["price"]))
             log_price = float(latent.log_price[-1])
@@ -126,14 +129,24 @@ def _check(**arguments: tuple[int, int]) -> None:
             raise UsageError(f"`{name}`: expected at least {least}, received {value}")
 
 
-def _prepare_folder(out: Path, *, replace: bool) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    present = sorted(out.iterdir())
-    if present and not replace:
-        raise UsageError(f"{out}: holds {present[0].name} already; give an empty folder or --overwrite")
-    for path in present:
-        if path.name.endswith(".csv.gz"):
-            path.unlink()
+def _file_name(symbol: str, day: date) -> str:
+    return f"{symbol}_{day.isoformat()}.csv.gz"
+
+
+def _prepare_folder(out: Path, names: list[str], *, replace: bool) -> None:
+    """A folder whose marker names the files to come, without those that an earlier marker named."""
+    present = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    ours = (out / MARKER).read_text(encoding="utf-8").split() if MARKER in present else []
+    foreign = [name for name in present if name not in (*ours, MARKER)]
+    if foreign:
+        raise UsageError(f"{out}: holds {foreign[0]}, which is no file of an earlier sample; give a folder of its own")
+    if ours and not replace:
+        raise UsageError(f"{out}: holds a sample already; give an empty folder, or --overwrite")
+    require_writable_parent(out / MARKER)
+    for name in set(ours) & set(present):
+        (out / name).unlink()
+    make_folder(out)
+    write_atomic(out / MARKER, "".join(f"{name}\n" for name in names).encode())
 
 
 def _decimals(index: int) -> int:

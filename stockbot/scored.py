@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipelines.panel import require_features
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle
@@ -37,14 +36,16 @@ class ScoredRows:
 def scored_rows(store: FeatureStore, symbol: str, bundle: Bundle | None, rule: Rule | None) -> ScoredRows:
     """Read a symbol and let the model, if there is one, predict at every row that ends a whole window.
 
+    Args:
+        bundle: `trained_on.require_store` has passed it for this store.
+
     Raises:
-        DataError: unknown symbol, or a store without the model's features.
+        DataError: unknown symbol.
     """
     frame = store.read(symbol, closed_only=True)
     actionable_at = _actionable_at(frame, store, bundle)
     if bundle is None or rule is None:
         return ScoredRows(symbol, frame, actionable_at, None, None, None)
-    require_features(store, bundle.features)
     matrix = frame.select(bundle.features).to_numpy(order="c")
     prediction = predict_rows(bundle, matrix, frame["timestamp"].to_physical().to_numpy())
     seen = frame["last_timestamp"].to_physical().to_numpy() < bundle.unseen_from_ns

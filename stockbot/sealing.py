@@ -12,7 +12,11 @@ from typing import Any
 from pipelines.files import canonical_json, publish_folder, sha256_bytes, sha256_file
 from stockbot.errors import ArtifactError
 
-SCHEMA = 1
+SCHEMA = 2  # raised with every change of the manifest's layout, which tests/stockbot/test_bundle.py pins
+KEYS = {
+    "schema", "files", "features", "lookback", "horizon", "objective", "target_scale", "max_gap_ns", "row_step_ns",
+    "bars", "source_kind", "commit", "created_at", "config", "data", "data_snapshot", "metrics",
+}  # fmt: skip
 SHORT_ID = 16
 MANIFEST = "manifest.json"
 PARSED_FILES = ("feature_columns.json", "scaler.json", "model.onnx", "golden.npz")
@@ -49,14 +53,17 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
-    """The manifest of the bundle in `path` from its bytes. Raises ArtifactError for another schema or no JSON."""
+    """The manifest of the bundle in `path` from its bytes. Raises ArtifactError for another version or no JSON."""
     try:
         manifest = json.loads(content)
     except ValueError as error:
         raise ArtifactError(f"{path / MANIFEST}: not valid JSON ({error}); train again") from None
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA:
-        raise ArtifactError(f"{path / MANIFEST}: schema {schema!r}, expected {SCHEMA}; train again with this version")
+    if schema != SCHEMA or not manifest.keys() >= KEYS:
+        raise ArtifactError(
+            f"{path / MANIFEST}: made by another version (expected schema {SCHEMA}, received {schema}); "
+            f"train again with this one"
+        )
     return dict(manifest)
 
 

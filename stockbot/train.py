@@ -1,9 +1,9 @@
 """One training run: data in, a sealed bundle out; a run that fails leaves its log and nothing else."""
 
 import pickle
-import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernels.windows import gather_windows
-from pipelines.files import canonical_json, pretty_json, sha256_bytes
+from pipelines.files import canonical_json, pretty_json, sha256_bytes, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.baselines import baselines, judge
@@ -28,7 +28,7 @@ from stockbot.training_set import TrainingSet, make_training_set
 ONNX_TOLERANCE = 1e-4  # in model units
 CHECKED_WINDOWS = 256
 GOLDEN_WINDOWS = 8
-LOG, CONFIG, STAGING = "training_log.txt", "config.yaml", "bundle"
+LOG, CONFIG = "training_log.txt", "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,16 @@ def train(
     """
     run = _new_run(artifacts, config)
     log = _Log(run / LOG, report)
-    log.line(f"run {run.name}  store {store.path}  snapshot {store.snapshot[:16]}")
     try:
-        result = _train(config, store, artifacts, run=run, log=log, device=device, progress=progress)
+        # Beside all runs, not inside this one: the next training removes what a killed one left.
+        with writing(artifacts), staging_beside(run.with_name("bundle")) as staging:
+            log.line(f"run {run.name}  store {store.path}  snapshot {store.snapshot[:16]}")
+            result = _train(config, store, artifacts, staging=staging, log=log, device=device, progress=progress)
+            log.line(f"sealed {result.model_id}")
     except BaseException as error:  # Ctrl-C too: the log is all that a failed run leaves
-        log.line(f"failed: {str(error) or type(error).__name__}")
-        shutil.rmtree(run / STAGING, ignore_errors=True)
+        with suppress(OSError):  # nor can the log be written on a full disk
+            log.write(f"failed: {str(error) or type(error).__name__}")
         raise
-    log.line(f"sealed {result.model_id}")
     return result
 
 
@@ -89,10 +91,14 @@ class _Log:
         self._report = report
 
     def line(self, text: str) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{utc_now()}  {text}\n")
+        self.write(text)
         if self._report is not None:
             self._report(text)
+
+    def write(self, text: str) -> None:
+        """For the file alone: whoever listens learns of a failure from the exception."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{utc_now()}  {text}\n")
 
 
 def _train(
@@ -100,18 +106,17 @@ def _train(
     store: FeatureStore,
     artifacts: Path,
     *,
-    run: Path,
+    staging: Path,
     log: _Log,
     device: str,
     progress: Callable[[int, int], None] | None,
 ) -> TrainResult:
+    run = log.path.parent
     data = make_training_set(config, store)
     (run / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
     about = data.describe()
     log.line(f"config {_config_hash(data.config)}  features {len(data.panel.features)}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
-    staging = run / STAGING
-    staging.mkdir()
     fitted = fit_model(data, staging, device=device, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
     metrics = _metrics(data, model, fitted)

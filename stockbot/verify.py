@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pipelines.errors import DataError
 from pipelines.files import sha256_bytes
-from pipelines.store import MANIFEST, Entry, FeatureStore
+from pipelines.parts import Entry
+from pipelines.store import MANIFEST, FeatureStore
 from stockbot.bundle import SHORT_ID, Bundle
 from stockbot.errors import ArtifactError
 

@@ -1,10 +1,14 @@
 """The command line `stockbot-hp`. A command's module is imported when the command runs, so help answers at once."""
 
 import importlib
+import json
+import signal
 import sys
 from typing import Any
 
 import click
+
+from stockbot.errors import StockbotError, TerminatedError
 
 COMMANDS = {
     "build-features": "Read an archive, validate it, and write the feature store.",
@@ -42,10 +46,9 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; may stand anywhere.")
 @click.version_option(package_name="stockbot-hp", prog_name="stockbot-hp")
-@click.pass_context
-def cli(ctx: click.Context, debug: bool) -> None:
+def cli() -> None:
     """From raw ticks to traceable signals.
 
     \b
@@ -55,41 +58,49 @@ def cli(ctx: click.Context, debug: bool) -> None:
       stockbot-hp promote latest
       stockbot-hp run ticks/2026-11-20.csv.gz
     """
-    ctx.obj = {"debug": debug}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `stockbot-hp`: run, and turn every known error into one line and an exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    debug, as_json = "--debug" in arguments, "--json" in arguments
+    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        cli.main(args=arguments, standalone_mode=False)
+        cli.main(args=[word for word in arguments if word != "--debug"], standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort:
-        sys.exit(_fail("interrupted", 130))
-    except Exception as error:
-        if "--debug" in arguments:
+    except (Exception, TerminatedError) as error:
+        message, code = _explain(error)
+        if as_json:
+            click.echo(json.dumps({"ok": False, "error": message, "exit_code": code}))
+        if isinstance(error, click.ClickException):
+            error.show()
+        elif debug:
             raise
-        sys.exit(_report(error))
+        else:
+            click.echo(f"error: {message}", err=True)
+        sys.exit(code)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
-def _report(error: Exception) -> int:
+def _terminate(number: int, frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the work is being cleared up
+    raise TerminatedError
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """What is said of an error, and the exit code."""
     from pipelines.errors import DataError
-    from stockbot.errors import StockbotError
 
-    if isinstance(error, StockbotError):
-        return _fail(str(error), error.exit_code)
+    if isinstance(error, StockbotError | TerminatedError):
+        return str(error), error.exit_code
     if isinstance(error, DataError):
-        return _fail(str(error), 1)
+        return str(error), 1
+    if isinstance(error, click.ClickException):
+        return error.format_message(), error.exit_code
+    if isinstance(error, click.Abort):
+        return "interrupted", 130
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror}", 1)
-    return _fail(f"{type(error).__name__}: {error} (a defect; run with --debug for the traceback)", 1)
-
-
-def _fail(message: Any, code: int) -> int:
-    click.echo(f"error: {message}", err=True)
-    return code
+        return (f"{error.filename}: " if error.filename else "") + error.strerror, 1
+    return f"{type(error).__name__}: {error} (a defect; run the same with --debug for the traceback)", 1

@@ -1,5 +1,6 @@
 """`stockbot-hp chart`."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 
 from stockbot.cli.options import artifacts_option, config_option, emit, json_option, model_option, resolve_config
 
+NOT_IN_FILE_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # what Windows refuses, and both separators
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -42,18 +44,27 @@ def command(
     """
     from stockbot.chart_data import chart_of
     from stockbot.charts import save_chart
+    from stockbot.destination import require_file_place
 
+    if out is not None:
+        require_file_place(out)
     config = resolve_config(config_path)
     folder = artifacts or Path(config.paths.artifacts)
     span = (start and start.replace(tzinfo=UTC), end and end.replace(tzinfo=UTC))
     data = chart_of(source, artifacts=folder, model=model_id, settings=config, symbol=symbol, span=span)
-    target = out or folder / "charts" / f"{data.symbol.replace('/', '-')}.png"
+    target = out or folder / "charts" / f"{NOT_IN_FILE_NAMES.sub('-', data.symbol)}.png"
     save_chart(data, target)
-    result = {"png": str(target), "symbol": data.symbol, "model": data.model, "rows": len(data.time)}
-    worth = {
-        "net_return": data.net_return,
-        "net_return_on_unseen_rows": data.net_return if data.seen is None else data.unseen_return,
-        "buy_and_hold": data.hold_return,
-        "turnover": data.turnover,
-    }
-    emit(result | worth, as_json)
+    emit(
+        {
+            "png": str(target),
+            "symbol": data.symbol,
+            "model": data.model,
+            "rows": len(data.time),
+            "judged_rows": data.judged_rows,
+            "judged_rows_are": data.basis,
+            "net_return": data.net_return,
+            "buy_and_hold": data.hold_return,
+            "turnover": data.turnover,
+        },
+        as_json,
+    )

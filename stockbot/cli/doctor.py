@@ -2,29 +2,51 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from stockbot.cli.options import artifacts_option, emit, json_option
+from stockbot.cli.options import (
+    artifacts_option,
+    config_option,
+    emit,
+    json_option,
+    require_known_features,
+    resolve_config,
+)
 
 
 @click.command()
 @click.option("--gpu", is_flag=True, help="Import TensorFlow and ask it for devices (takes seconds).")
+@click.option("--clear-cache", is_flag=True, help="First remove all compiled kernels; the next use compiles anew.")
+@click.option("--warm-up", is_flag=True, help="First compile all kernels and the configured features into the cache.")
 @artifacts_option
+@config_option
 @json_option
-def command(gpu: bool, artifacts: Path | None, as_json: bool) -> None:
+def command(
+    gpu: bool, clear_cache: bool, warm_up: bool, artifacts: Path | None, config_path: Path | None, as_json: bool
+) -> None:
     """Show what is installed, threads, caches, devices and disk; exit 1 when something would stop a command.
 
     \b
     Example:
       stockbot-hp doctor
+      stockbot-hp doctor --warm-up
       stockbot-hp doctor --gpu --json
     """
-    from stockbot.doctor import examine
+    from kernels import compilation
+    from stockbot import doctor
 
-    report = examine(artifacts or Path("artifacts"), gpu=gpu)
-    if not as_json:
-        report["problems"] = "; ".join(report["problems"]) or "none"
+    report: dict[str, Any] = {}
+    if clear_cache:
+        report["cleared"] = [str(folder) for folder in compilation.clear_cache()]
+    if warm_up:
+        from stockbot.warm_up import warm_up as compile_all
+
+        config = resolve_config(config_path)
+        require_known_features(config, config_path)
+        report["warm_up"] = compile_all(config)
+    report = doctor.examine(artifacts or Path("artifacts"), gpu=gpu) | report
     emit(report, as_json)
-    if report["problems"] not in ([], "none"):
+    if report["problems"]:
         sys.exit(1)

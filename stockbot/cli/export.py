@@ -17,7 +17,7 @@ from stockbot.cli.options import (
 
 @click.command()
 @click.argument("store", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("export.csv"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("export.csv"), show_default=True, help="CSV.")
 @click.option("--symbol", "symbols", multiple=True, help="Only this one; repeatable. Default: all.")
 @click.option("--no-model", is_flag=True, help="Rows and features only.")
 @model_option

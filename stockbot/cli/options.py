@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from stockbot.config import Config, load_config
-from stockbot.errors import UsageError
+from stockbot.errors import ConfigError, UsageError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -72,11 +72,49 @@ def _parse_columns(pairs: tuple[str, ...]) -> dict[str, str | int] | None:
 
 def resolve_config(config_path: Path | None, source: dict[str, Any] | None = None, **overrides: Any) -> Config:
     """The configuration a command works with: file, then source flags, then `section__key=value` overrides."""
-    if config_path is None and Path("config.yaml").is_file():
-        config_path = Path("config.yaml")
+    path = _config_file(config_path)
     dotted = {f"source.{name}": value for name, value in (source or {}).items()}
     dotted |= {name.replace("__", "."): value for name, value in overrides.items()}
-    return load_config(config_path, dotted)
+    try:
+        return load_config(path, dotted)
+    except ConfigError as error:
+        load_config(path)  # wrong by itself: the file is to blame
+        problem = str(error).removeprefix(f"{path or 'config'}: ")
+        raise UsageError(f"{', '.join(_culprits(path, dotted))}: {problem}") from None
+
+
+def require_known_features(config: Config, config_path: Path | None) -> None:
+    """Raises ConfigError, which names the file, when `features` lists one that does not exist."""
+    from pipelines.errors import DataError
+    from pipelines.features import FeaturePlan
+
+    try:
+        FeaturePlan(config.features)
+    except DataError as error:
+        raise ConfigError(f"{_config_file(config_path) or 'config'}: `features`: {error}") from None
+
+
+def _config_file(config_path: Path | None) -> Path | None:
+    default = Path("config.yaml")
+    return default if config_path is None and default.is_file() else config_path
+
+
+def _culprits(path: Path | None, overrides: dict[str, Any]) -> list[str]:
+    """The flags without which the others would do; all that were given when there is no such flag."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    blamed = [name for name in given if _is_valid(path, {**given, name: None})]
+    flags = {option.name: option.opts[0] for option in click.get_current_context().command.params}
+    flags |= {"columns": "--column", "header": "--no-header"}
+    known = (name.replace(".", "__").removeprefix("source__") for name in blamed or given)
+    return [flags[name] for name in known]
+
+
+def _is_valid(path: Path | None, overrides: dict[str, Any]) -> bool:
+    try:
+        load_config(path, overrides)
+    except ConfigError:
+        return False
+    return True
 
 
 def emit(result: dict[str, Any], as_json: bool) -> None:
@@ -96,6 +134,8 @@ def _readable(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.6g}"
+    if isinstance(value, list):
+        return ", ".join(_readable(part) for part in value) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{name} {_readable(part)}" for name, part in value.items()) or "none"
     return str(value)

@@ -20,7 +20,11 @@ def command(model: str, reason: str, config_path: Path | None, artifacts: Path |
     Example:
       stockbot-hp promote latest --reason 'better on the last month'
     """
+    from stockbot.bundle import damaged_models
     from stockbot.promote import promote
 
-    pointer = promote(artifacts or Path(resolve_config(config_path).paths.artifacts), model, reason)
+    folder = artifacts or Path(resolve_config(config_path).paths.artifacts)
+    pointer = promote(folder, model, reason)
+    for problem in damaged_models(folder).values() if model == "latest" else ():
+        click.echo(f"note: passed over {problem}", err=True)
     emit({name: pointer[name] for name in ("model", "previous", "reason", "promoted_at")}, as_json)

@@ -1,5 +1,6 @@
 """`stockbot-hp retrain`."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def command(
 ) -> None:
     """Append SOURCES to the store, train, compare with the current model, promote or refuse (exit code 1).
 
-    Meant for cron: it asks nothing, never overlaps with itself, and logs one line a run.
+    Meant for cron: it asks nothing, never overlaps with itself, and logs one line a run. Without new rows it trains
+    nothing. Only a model that beats the simplest guesses on its test windows is promoted.
 
     \b
     Example:
@@ -63,4 +65,5 @@ def command(
         )
     emit(asdict(result), as_json)
     if result.outcome == "refused":
-        raise PromotionRefusedError(f"not promoted: {result.reason}")
+        click.echo(f"error: not promoted: {result.reason}", err=True)
+        sys.exit(PromotionRefusedError.exit_code)

@@ -20,8 +20,15 @@ from stockbot.cli.options import (
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--signals", type=click.Path(path_type=Path), help="Signal log; default: signals.txt in --artifacts.")
-@click.option("--warm-start", type=click.Path(path_type=Path), metavar="STORE", help="Go on from a feature store.")
-@click.option("--live", is_flag=True, help="Mark lines LIVE; needs `live.enabled: true`. No broker is attached.")
+@click.option(
+    "--warm-start",
+    type=click.Path(path_type=Path),
+    metavar="STORE",
+    help="Go on from a feature store; its rows are left out.",
+)
+@click.option(
+    "--live", is_flag=True, help="Mark lines LIVE, old bars EXPIRED; needs `live.enabled: true`. No broker is attached."
+)
 @click.option(
     "--chunk", type=click.IntRange(1), default=1, show_default=True, help="Rows at once; lines do not change."
 )
@@ -42,7 +49,7 @@ def command(
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Replay ticks through the current model and log one traceable line for each prediction.
+    """Replay ticks or candles through the current model and log one traceable line for each prediction.
 
     A dry run unless --live is given. A file named KILL in the artifacts folder halts it (exit 1); Ctrl-C ends it
     cleanly. Run again after a crash: what is logged already is not logged twice. Thresholds and costs are those

@@ -13,7 +13,7 @@ from stockbot.cli.options import emit, json_option, progress
 @click.option("--days", type=click.IntRange(1, 5_000), default=5, show_default=True, help="Weekdays from 2024-03-07.")
 @click.option("--ticks-per-day", type=click.IntRange(100), default=40_000, show_default=True, help="Of each symbol.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Same seed, same bytes.")
-@click.option("--overwrite", is_flag=True, help="Replace the *.csv.gz files in the folder.")
+@click.option("--overwrite", is_flag=True, help="Replace the sample that is there already.")
 @json_option
 def command(out: Path, symbols: int, days: int, ticks_per_day: int, seed: int, overwrite: bool, as_json: bool) -> None:
     """Write a deterministic synthetic tick archive, one CSV.gz a symbol and day.
@@ -32,6 +32,17 @@ def command(out: Path, symbols: int, days: int, ticks_per_day: int, seed: int, o
             out, symbols=symbols, days=days, ticks_per_day=ticks_per_day, seed=seed, replace=overwrite,
             progress=advance,
         )  # fmt: skip
-    result = {"folder": str(out), "files": len(report.files), "symbols": ", ".join(report.symbols)}
-    span = f"{report.days[0]} to {report.days[-1]}"
-    emit(result | {"days": span, "rows": report.rows, "bad_rows": report.bad_rows, "note": PLANTED}, as_json)
+    emit(
+        {
+            "folder": str(out),
+            "files": len(report.files),
+            "symbols": report.symbols,
+            "days": len(report.days),
+            "first_day": str(report.days[0]),
+            "last_day": str(report.days[-1]),
+            "rows": report.rows,
+            "bad_rows": report.bad_rows,
+            "note": PLANTED,
+        },
+        as_json,
+    )

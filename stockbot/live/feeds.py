@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kernels.bars import QUOTE_NAMES
 from pipelines.bars import tick_arrays
 from pipelines.ingest import Ingested, read_archive
 from pipelines.schema import SourceHints
@@ -26,7 +27,8 @@ class Chunk:
         symbols: names that `code` indexes; a feed may add names at the end, never reorder them.
         code: (rows,) int, symbol of each row.
         timestamp: (rows,) int64, ns UTC.
-        columns: (rows,) float64 each; price, volume, side (0 unknown) of ticks, or open to volume of candles.
+        columns: (rows,) float64 each; price, volume, side (0 unknown) of ticks, with bid, ask, bid_size, ask_size
+            (NaN missing) where the source has quotes; or open to volume of candles.
     """
 
     kind: Kind
@@ -80,7 +82,10 @@ def _merged(kind: Kind, frame: pl.DataFrame) -> Chunk:
     symbols = frame["symbol"].unique(maintain_order=True).to_list()
     code = frame["symbol"].cast(pl.Enum(symbols)).to_physical().to_numpy()
     if kind == "ticks":
-        timestamp, price, volume, side = tick_arrays(frame)
-        return Chunk(kind, symbols, code, timestamp, {"price": price, "volume": volume, "side": side})
+        timestamp, price, volume, side, quotes = tick_arrays(frame)
+        columns = {"price": price, "volume": volume, "side": side}
+        if quotes is not None:
+            columns |= dict(zip(QUOTE_NAMES, quotes, strict=True))
+        return Chunk(kind, symbols, code, timestamp, columns)
     columns = {name: frame[name].to_numpy(writable=True) for name in CANDLE_COLUMNS}
     return Chunk(kind, symbols, code, frame["timestamp"].to_physical().to_numpy(writable=True), columns)

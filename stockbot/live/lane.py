@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kernels.bars import QUOTE_NAMES
 from pipelines.bars import Bars, BarSpec
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.schema import TIMESTAMP
@@ -64,11 +65,9 @@ class Lane:
         self._not_before = store.manifest["symbols"][self.symbol]["last_input"] + 1
         tail, before = store.tail(self.symbol, self._lookback)
         self.window = self._new_window(warmup=max(self._warmup - before, 0))
-        labels, ends = (tail[name].to_physical().to_list() for name in ("timestamp", "last_timestamp"))
         scaled = self._scaler.transform(tail.select(self._scaler.feature_columns).to_numpy())
-        for label, end, row in zip(labels, ends, scaled, strict=True):
+        for label, row in zip(tail["timestamp"].to_physical().to_list(), scaled, strict=True):
             self.window.push(label, row)
-            self.ordinal(end)
 
     def push(self, chunk: Chunk) -> Rows | None:
         """Take the next rows of this symbol, in time order; None when they closed no bar."""
@@ -81,7 +80,8 @@ class Lane:
         if chunk.kind == "candles":
             bars, features = self._stream.push_bars(_candles(timestamp, columns))
         else:
-            bars, features = self._stream.push_ticks(timestamp, columns["price"], columns["volume"], columns["side"])
+            ticks = (columns["price"], columns["volume"], columns["side"])
+            bars, features = self._stream.push_ticks(timestamp, *ticks, _quotes(columns))
         if not len(bars):
             return None
         features = features[:, self._columns]
@@ -109,7 +109,7 @@ class Lane:
         if self._spec.kind == "time":
             return np.searchsorted(timestamp, bars.timestamp + int(self._spec.size))
         ticks_after = np.cumsum(bars.ticks[::-1])[::-1] - bars.ticks
-        return len(timestamp) - self._stream.open_ticks - ticks_after - 1
+        return len(timestamp) - self._stream.open_ticks - ticks_after.astype(np.int64) - 1
 
 
 def known_at(bars: Bars, kind: Kind, spec: BarSpec, *, candle_step_ns: int) -> NDArray[np.int64]:
@@ -125,3 +125,7 @@ def known_at(bars: Bars, kind: Kind, spec: BarSpec, *, candle_step_ns: int) -> N
 def _candles(timestamp: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> Bars:
     stamps = pl.Series("timestamp", timestamp).cast(TIMESTAMP)
     return Bars.from_candles(pl.DataFrame([stamps, *(pl.Series(name, columns[name]) for name in CANDLE_COLUMNS)]))
+
+
+def _quotes(columns: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64] | None:
+    return np.stack([columns[name] for name in QUOTE_NAMES]) if "bid" in columns else None

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.ingest import Ingested
 from pipelines.quality import reason_counts
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle, resolve
-from stockbot.config import Config
+from stockbot.config import Config, duration_ns
 from stockbot.evaluate import Rule
 from stockbot.live.feeds import ReplayFeed
-from stockbot.live.risk import KillSwitch, require_live_allowed
+from stockbot.live.risk import AgeLimit, KillSwitch, require_live_allowed
 from stockbot.live.runner import Runner
 from stockbot.live.signals import Mode, SignalLog
+from stockbot.trained_on import require_candle_length, require_kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class ReplayRequest:
     Attributes:
         artifacts: folder of the models, the current pointer and the kill file.
         settings: its `live` and `costs`, where stated, replace those the model was trained with.
-        live: mark the lines LIVE; needs `live.enabled` in `settings`.
+        live: mark the lines LIVE, and hold their age against the clock; needs `live.enabled` in `settings`.
         warm_start: feature store to go on from; None starts cold.
         chunk: rows handed to the runner at once; the lines do not depend on it.
     """
@@ -51,14 +53,23 @@ def replay(request: ReplayRequest, *, progress: Callable[[int, int], None] | Non
     bundle = resolve(request.artifacts, request.model)
     kill = KillSwitch(request.artifacts)
     kill.check()
-    store = None if request.warm_start is None else FeatureStore.open(request.warm_start)
     feed = ReplayFeed(request.sources, request.hints, chunk=request.chunk)
-    mode: Mode = "LIVE" if request.live else "DRY"
-    rule = Rule.of(in_force(bundle, request.settings))
-    with SignalLog(request.signals, mode=mode) as log, kill.listening():
-        runner = Runner(bundle, rule, log=log, kill=kill, warm_start=store)
-        report = runner.run(feed, progress=None if progress is None else lambda done: progress(done, len(feed)))
     ingested = feed.ingested
+    _require_fit(ingested, bundle)
+    mode: Mode = "LIVE" if request.live else "DRY"
+    config = in_force(bundle, request.settings)
+    rule = Rule.of(config)
+    log = SignalLog(request.signals, mode=mode)
+    runner = Runner(
+        bundle,
+        rule,
+        log=log,
+        kill=kill,
+        warm_start=None if request.warm_start is None else FeatureStore.open(request.warm_start),
+        age_limit=AgeLimit(duration_ns(config.live.max_signal_age)) if request.live else None,
+    )
+    with log, kill.listening():  # the log is made last, so that a run that is refused leaves none
+        report = runner.run(feed, progress=None if progress is None else lambda done: progress(done, len(feed)))
     return {
         "model": bundle.id,
         "mode": mode,
@@ -68,6 +79,14 @@ def replay(request: ReplayRequest, *, progress: Callable[[int, int], None] | Non
         "threshold": rule.threshold,
         "signals_file": str(request.signals),
     }
+
+
+def _require_fit(ingested: Ingested, bundle: Bundle) -> None:
+    require_kind(ingested.kind, bundle, "the feed brings")
+    if ingested.kind == "candles":
+        stamps = ingested.frame.sort("timestamp").partition_by("symbol")
+        lists = (frame["timestamp"].to_physical().to_numpy() for frame in stamps)
+        require_candle_length(lists, bundle, "the feed brings")
 
 
 def in_force(bundle: Bundle, settings: Config) -> Config:

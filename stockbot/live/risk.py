@@ -1,9 +1,11 @@
-"""What stops the runner: a `KILL` file in the artifacts folder, SIGINT, SIGTERM. In doubt it stops."""
+"""What stops the runner: a `KILL` file, SIGINT, SIGTERM, in doubt too; and the age past which a signal is void."""
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +16,18 @@ KILL_FILE = "KILL"
 
 class HaltedError(StockbotError):
     """The kill file is present, or the folder that would hold it cannot be read."""
+
+
+@dataclass(frozen=True)
+class AgeLimit:
+    """How late a signal may be and still be acted on; `clock` tells the time, ns UTC."""
+
+    max_age_ns: int
+    clock: Callable[[], int] = time.time_ns
+
+    def is_over(self, known_at_ns: int) -> bool:
+        """Whether a bar that was complete then is too old by now."""
+        return self.clock() - known_at_ns > self.max_age_ns
 
 
 class KillSwitch:

@@ -4,22 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.bars import BarSpec
 from pipelines.features import FeaturePlan
 from pipelines.store import FeatureStore
 from stockbot.build import bar_spec
 from stockbot.bundle import Bundle
-from stockbot.errors import ArtifactError
 from stockbot.evaluate import Rule
 from stockbot.live.feeds import CANDLE_COLUMNS, Chunk, Feed
 from stockbot.live.lane import Lane, Rows
-from stockbot.live.risk import KillSwitch
+from stockbot.live.risk import AgeLimit, KillSwitch
 from stockbot.live.signals import Action, Signal, SignalLog
+from stockbot.trained_on import require_kind, require_store
 
 ACTIONS: dict[int, Action] = {1: "LONG", -1: "SHORT", 0: "FLAT"}
 _PROGRESS_ROWS = 20_000
@@ -52,10 +51,10 @@ class RunReport:
         p50, p99 = np.percentile(self.latency_us, [50, 99]) if self.latency_us else (None, None)
         return {
             "rows": self.rows,
-            "late": self.late,
+            "rows_in_warm_start": self.late,
             "bars": self.bars,
-            "signals": {action: self.signals[action] for action in ACTIONS.values()},
-            "skipped": dict(self.skipped),
+            "signals": {action: self.signals[action] for action in get_args(Action)},
+            "skipped": dict(sorted(self.skipped.items())),
             "latency_p50_us": None if p50 is None else round(float(p50), 1),
             "latency_p99_us": None if p99 is None else round(float(p99), 1),
             "rows_per_second": round(self.rows / self.seconds) if self.seconds else None,
@@ -64,28 +63,39 @@ class RunReport:
 
 
 class Runner:
-    """A model, the lanes of its symbols, and a log.
+    """A model, the lanes of its symbols, and a log that is open by the time `run` is called.
+
+    Args:
+        warm_start: store to go on from. age_limit: None where time does not pass, as in a replay.
 
     Raises:
-        ArtifactError: the warm start holds other features or bars than the model was trained on.
+        ArtifactError: the warm start is not what the model was trained on. DataError: it is damaged.
     """
 
     def __init__(
-        self, bundle: Bundle, rule: Rule, *, log: SignalLog, kill: KillSwitch, warm_start: FeatureStore | None = None
+        self,
+        bundle: Bundle,
+        rule: Rule,
+        *,
+        log: SignalLog,
+        kill: KillSwitch,
+        warm_start: FeatureStore | None = None,
+        age_limit: AgeLimit | None = None,
     ) -> None:
         self._bundle = bundle
         self._rule = rule
         self._log = log
         self._kill = kill
-        self._store = warm_start
+        self._age_limit = age_limit
         self._spec = bar_spec(bundle.config.bars)
         self._plan = FeaturePlan(bundle.features if warm_start is None else warm_start.features)
-        self._lanes: dict[str, Lane] = {}
         self._commit = str(bundle.manifest["commit"])
-        self._source_kind = str(bundle.manifest["source_kind"])
         self.report = RunReport()
+        self._lanes: dict[str, Lane] = {}
         if warm_start is not None:
-            _require_fit(warm_start, bundle, self._spec)
+            require_store(warm_start, bundle)
+            for symbol in warm_start.symbols:
+                self._lane(symbol).warm(warm_start)
         self._compile()
 
     def run(self, feed: Feed, *, progress: Callable[[int], None] | None = None) -> RunReport:
@@ -112,11 +122,7 @@ class Runner:
 
     def _take(self, chunk: Chunk) -> bool:
         """Push a chunk through its lanes and decide on the bars in the order their last rows came."""
-        if len(chunk) and chunk.kind != self._source_kind:
-            raise ArtifactError(
-                f"model {self._bundle.short_id} was trained on {self._source_kind}, the feed brings {chunk.kind}; "
-                "replay what it was trained on, or train a model on this"
-            )
+        require_kind(chunk.kind, self._bundle, "the feed brings")
         closed: list[tuple[int, Lane, Rows, int, float]] = []
         for symbol, places, part in _by_symbol(chunk):
             lane = self._lane(symbol)
@@ -145,19 +151,21 @@ class Runner:
         if not self._kill.check():
             return False
         if not np.isfinite(prediction):
-            self.report.skipped["prediction not finite"] += 1
+            self.report.skipped["non_finite_prediction"] += 1
         elif self._log.append(signal):
             self.report.signals[signal.action] += 1
         else:
-            self.report.skipped["already logged"] += 1
+            self.report.skipped["already_logged"] += 1
         return True
 
     def _signal(self, symbol: str, rows: Rows, bar: int, *, prediction: float, ordinal: int) -> Signal:
+        known_at = int(rows.known_at[bar])
+        is_expired = self._age_limit is not None and self._age_limit.is_over(known_at)
         return Signal(
             symbol=symbol,
             bar=int(rows.bars.timestamp[bar]),
-            known_at=int(rows.known_at[bar]),
-            action=ACTIONS[self._rule.position(prediction)],
+            known_at=known_at,
+            action="EXPIRED" if is_expired else ACTIONS[self._rule.position(prediction)],
             prediction=prediction,
             threshold=self._rule.threshold,
             price=float(rows.bars.close[bar]),
@@ -170,10 +178,7 @@ class Runner:
     def _lane(self, symbol: str) -> Lane:
         lane = self._lanes.get(symbol)
         if lane is None:
-            lane = Lane(symbol, self._bundle, self._spec, self._plan)
-            if self._store is not None and symbol in self._store.symbols:
-                lane.warm(self._store)
-            self._lanes[symbol] = lane
+            lane = self._lanes[symbol] = Lane(symbol, self._bundle, self._spec, self._plan)
         return lane
 
     def _compile(self) -> None:
@@ -196,22 +201,3 @@ def _by_symbol(chunk: Chunk) -> Iterator[tuple[str, NDArray[np.intp], Chunk]]:
         columns = {name: values[places] for name, values in chunk.columns.items()}
         part = Chunk(chunk.kind, chunk.symbols, chunk.code[places], chunk.timestamp[places], columns)
         yield chunk.symbols[code], places, part
-
-
-def _require_fit(store: FeatureStore, bundle: Bundle, spec: BarSpec) -> None:
-    if store.manifest["source_kind"] != bundle.manifest["source_kind"]:
-        raise ArtifactError(
-            f"--warm-start {store.path}: holds {store.manifest['source_kind']}, model {bundle.short_id} was trained on "
-            f"{bundle.manifest['source_kind']}; give the store it was trained on"
-        )
-    missing = [name for name in bundle.features if name not in store.features]
-    if missing:
-        raise ArtifactError(
-            f"--warm-start {store.path}: lacks {', '.join(missing)}, which model {bundle.short_id} needs; "
-            "give the store it was trained on"
-        )
-    if store.bars != spec:
-        raise ArtifactError(
-            f"--warm-start {store.path}: holds {store.bars.describe()}, model {bundle.short_id} was trained on "
-            f"{spec.describe()}; give the store it was trained on"
-        )

@@ -23,14 +23,14 @@ from pipelines.files import fsync_folder
 from stockbot.errors import StockbotError, UsageError
 
 Mode = Literal["DRY", "LIVE"]
-Action = Literal["LONG", "SHORT", "FLAT"]
+Action = Literal["LONG", "SHORT", "FLAT", "EXPIRED"]
 
 ID_DIGITS = 16  # of SHA-256: enough to be unique, short enough to read
 COMMIT_DIGITS = 12
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.9fZ"
 _SAFE = "!#$&'()*+,/:;=?@[]^{}|~"  # symbols may hold blanks or any script; a column may not
 _COLUMNS = (
-    ("seq", 10), ("signal_id", ID_DIGITS), ("mode", 4), ("known_at", 30), ("symbol", 12), ("action", 6),
+    ("seq", 10), ("signal_id", ID_DIGITS), ("mode", 4), ("known_at", 30), ("symbol", 12), ("action", 7),
     ("prediction", 15), ("threshold", 14), ("price", 14), ("bar", 30), ("model", ID_DIGITS),
     ("commit", COMMIT_DIGITS),
 )  # fmt: skip
@@ -73,25 +73,35 @@ class Signal:
 
 
 class SignalLog:
-    """The single writer of a signal log; a context manager that holds the lock beside the file.
+    """The single writer of a signal log; entering it opens the file and takes the lock beside it.
 
-    Raises:
+    Entering raises:
         StockbotError: another process writes this log.
         UsageError: the file cannot be opened for writing.
-        DataError: a line that is not the torn tail fails its checksum.
+        DataError: another kind of file, or a line that is not the torn tail fails its checksum.
     """
 
     def __init__(self, path: Path, *, mode: Mode) -> None:
         self.path = path
         self._mode = mode
         self._lock = FileLock(f"{path}.lock")
+
+    def __enter__(self) -> Self:
+        _require_log_or_nothing(self.path)
         self._lock_or_refuse()
         try:
             self._seq, self._seen = self._recover()
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
         except BaseException:
             self._lock.release()
             raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+        self._lock.release()
 
     def append(self, signal: Signal) -> bool:
         """Write the signal through to the disk; false when this mode's log has it already."""
@@ -111,19 +121,6 @@ class SignalLog:
             raise StockbotError(f"{self.path}: a line could not be written: {error.strerror}") from error
         if written != len(line):
             raise StockbotError(f"{self.path}: a line was written in part; is the disk full?")
-
-    def close(self) -> None:
-        """Close the file and let another writer in."""
-        os.close(self._file)
-        self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _lock_or_refuse(self) -> None:
         try:
@@ -217,6 +214,19 @@ def _checked_fields(line: bytes, *, seq: int) -> list[str] | None:
         return None
     fields = body.decode().split()
     return fields if len(fields) == len(_COLUMNS) and fields[0] == f"{seq:010d}" else None
+
+
+def _require_log_or_nothing(path: Path) -> None:
+    """Before the lock, so that a path given by mistake is left without a lock file beside it."""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise UsageError(f"{path}: expected a signal log or no file, received a folder or device; give another")
+    try:
+        with open(path, "rb") as file:
+            scan(file.read(len(HEADER)), origin=str(path))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _truncate_and_head(path: Path, size: int) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Skip = Literal["warm-up", "gap", "non-finite"]
+Skip = Literal["warm_up", "gap", "non_finite"]
 _SPARE = 4  # lookbacks that the buffer holds: the rows move to its front once in three lookbacks
 
 
@@ -22,7 +22,7 @@ class Window:
         self._rows = np.empty((_SPARE * lookback, width), np.float32)
         self._start = self._end = 0
         self._last_label: int | None = None
-        self._cause: Skip = "warm-up"
+        self._cause: Skip = "warm_up"
 
     def push(self, label: int, row: NDArray[np.float32]) -> Skip | None:
         """Take the next row; None when the window is whole, else what it still recovers from.
@@ -36,7 +36,7 @@ class Window:
             self._empty("gap")
         self._last_label = label
         if not np.isfinite(row).all():
-            self._empty("warm-up" if warming else "non-finite")
+            self._empty("warm_up" if warming else "non_finite")
             return self._cause
         self._append(row)
         return None if self._end - self._start == self._lookback else self._cause

@@ -1,12 +1,17 @@
 """What becomes visible is whole, and what was there is never lost."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import DataError
-from pipelines.files import canonical_json, make_folder, make_staging, publish_folder, read_json, write_atomic
+from pipelines.files import canonical_json, make_folder, publish_folder, read_json, staging_beside, write_atomic
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def folder_with(path: Path, text: str) -> Path:
@@ -22,15 +27,13 @@ def test_a_failed_write_keeps_the_old_content(tmp_path: Path, monkeypatch: pytes
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(DataError, match=r"file: cannot be written: Input/output error; free some space"):
         write_atomic(tmp_path / "file", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
 def test_what_is_published_was_synced_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    staging = make_staging(tmp_path / "new")
-    (staging / "file").write_text("x")
     synced: list[str] = []
     real = os.fsync
 
@@ -39,7 +42,9 @@ def test_what_is_published_was_synced_first(tmp_path: Path, monkeypatch: pytest.
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", record)
-    publish_folder(staging, tmp_path / "new")
+    with staging_beside(tmp_path / "new") as staging:
+        (staging / "file").write_text("x")
+        publish_folder(staging, tmp_path / "new")
     assert synced == [str(staging / "file"), str(staging), str(tmp_path)]
 
 
@@ -59,7 +64,28 @@ def test_an_empty_folder_is_no_obstacle(tmp_path: Path) -> None:
     assert (tmp_path / "target" / "file").read_text() == "new"
 
 
+def test_a_replacement_is_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two renames a killed process would leave nothing under the name."""
+    target, staging = folder_with(tmp_path / "target", "old"), folder_with(tmp_path / "staging", "new")
+    renamed: list[Path] = []
+    monkeypatch.setattr(Path, "rename", lambda self, to: renamed.append(self))
+    publish_folder(staging, target, replace=True)
+    assert (target / "file").read_text() == "new"
+    assert renamed == []
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_where_the_system_cannot_exchange_two_renames_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "plan9")
+    target, staging = folder_with(tmp_path / "target", "old"), folder_with(tmp_path / "staging", "new")
+    folder_with(tmp_path / ".old-0123abcd-target", "left by a kill")
+    publish_folder(staging, target, replace=True)
+    assert (target / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
 def test_a_failed_replacement_puts_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "plan9")
     target, staging = folder_with(tmp_path / "target", "old"), folder_with(tmp_path / "staging", "new")
     real = Path.rename
 
@@ -69,7 +95,7 @@ def test_a_failed_replacement_puts_the_old_folder_back(tmp_path: Path, monkeypat
         return real(self, to)
 
     monkeypatch.setattr(Path, "rename", fail_for_staging)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match=r"target: cannot be written: No space left on device; free some space"):
         publish_folder(staging, target, replace=True)
     assert (target / "file").read_text() == "old"
     assert (staging / "file").read_text() == "new"
@@ -82,8 +108,33 @@ def test_each_new_folder_is_synced_into_its_parent(tmp_path: Path, monkeypatch: 
     assert synced == [".", "a"]
 
 
-def test_stagings_of_two_writers_are_apart(tmp_path: Path) -> None:
-    assert make_staging(tmp_path / "store") != make_staging(tmp_path / "store")
+HOLD = """
+import sys
+from pathlib import Path
+from pipelines.files import staging_beside
+with staging_beside(Path(sys.argv[1])) as staging:
+    (staging / "half").write_text("x")
+    print(staging.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_writer_left_goes_and_what_a_living_one_holds_stays(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "store")]
+    writers = [
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    killed, living = [writer.stdout.readline().strip() for writer in writers if writer.stdout]
+    writers[0].send_signal(signal.SIGKILL)
+    writers[0].communicate()
+    (tmp_path / ".tmp-mine").write_text("not ours")
+    before = {path.name for path in tmp_path.iterdir()}
+    assert {killed, f"{killed}.lock", living, f"{living}.lock"} < before
+    with staging_beside(tmp_path / "store") as staging:
+        mine = {staging.name, f"{staging.name}.lock"}
+        assert {path.name for path in tmp_path.iterdir()} == before - {killed, f"{killed}.lock"} | mine
+    writers[1].communicate()
+    assert [path.name for path in tmp_path.iterdir()] == [".tmp-mine"]
 
 
 def test_json_has_one_form_and_refuses_what_is_none(tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.bars import BarSpec
+from pipelines.build import build_store
 from pipelines.errors import DataError
+from pipelines.features import FeaturePlan
+from pipelines.ingest import read_archive
 from pipelines.panel import load_panel, panel_windows
-from tests.stockbot.markets import make_store, wave
+from tests.stockbot.markets import make_store, wave, write_ticks
 
 SECOND = 10**9
 
@@ -23,6 +27,18 @@ def test_symbols_stand_one_after_another_as_the_store_holds_them(tmp_path: Path)
     np.testing.assert_array_equal(panel.matrix[30:, 0], frame["rsi_wilder_5"].to_numpy())
     np.testing.assert_array_equal(panel.close[30:], frame["close"].to_numpy())
     assert panel.row_name(30) == "BBB at 2024-01-01T00:00:00Z"
+
+
+def test_a_bar_that_was_still_open_is_no_row(tmp_path: Path) -> None:
+    """Its close and volume are not what the live runner will see."""
+    ticks = read_archive([write_ticks(tmp_path / "ticks.csv", {"AAA": wave(615)})])
+    store = build_store(
+        ticks, bars=BarSpec("time", 60 * SECOND), plan=FeaturePlan(["logret_1"]), out=tmp_path / "out", config_text=""
+    ).store
+    assert len(store.read("AAA")) == 11
+    panel = load_panel(store, ["logret_1"])
+    assert panel.offsets.tolist() == [0, 10]
+    assert panel.known.max() == store.read("AAA")["last_timestamp"].to_physical()[9]
 
 
 def test_windows_begin_after_the_warm_up_of_each_symbol(tmp_path: Path) -> None:

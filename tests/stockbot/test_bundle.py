@@ -1,6 +1,7 @@
 """A bundle is whole or refused: every file, the id, the fit of its parts, and the golden outputs."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 
 from pipelines.files import canonical_json, pretty_json, sha256_bytes, sha256_file
-from stockbot.bundle import Bundle, list_models, resolve
-from stockbot.errors import ArtifactError
-from stockbot.sealing import seal
+from stockbot.bundle import Bundle, damaged_models, list_models, resolve
+from stockbot.errors import ArtifactError, UsageError
+from stockbot.sealing import SCHEMA, seal
 from tests.stockbot.markets import FEATURES
 
 FILES = [
@@ -47,11 +48,17 @@ def test_the_id_is_the_hash_of_the_canonical_manifest_and_names_the_folder(seale
 
 def test_the_manifest_holds_what_a_run_must_remember(sealed: Path) -> None:
     manifest = Bundle.load(sealed).manifest
-    assert {
-        "schema", "features", "lookback", "horizon", "objective", "target_scale", "max_gap_ns", "bars", "seed",
-        "commit", "dirty", "data_snapshot", "data", "config", "library_versions", "metrics", "model_path",
-        "onnx_max_difference", "created_at", "files",
-    } <= set(manifest)  # fmt: skip
+    # Whoever changes a key raises `SCHEMA` with it: old bundles must be refused, not misread.
+    assert SCHEMA == 2
+    assert set(manifest) == {
+        "schema", "features", "lookback", "horizon", "objective", "target_scale", "max_gap_ns", "row_step_ns", "bars",
+        "source_kind", "seed", "commit", "dirty", "data_snapshot", "data", "config", "library_versions", "metrics",
+        "model_path", "onnx_max_difference", "created_at", "files",
+    }  # fmt: skip
+    assert set(manifest["data"]) == {
+        "store", "rows", "symbols", "first", "last", "validation_start_ns", "test_start_ns", "train_windows",
+        "validation_windows", "test_windows",
+    }  # fmt: skip
     assert manifest["features"] == FEATURES
     assert (sealed / manifest["model_path"]).is_file()
     assert sorted(manifest["files"]) == FILES
@@ -102,12 +109,26 @@ def test_a_changed_manifest_no_longer_fits_its_folder(copied: Path) -> None:
         Bundle.load(copied)
 
 
-def test_a_manifest_of_another_schema_is_refused(copied: Path) -> None:
-    content = canonical_json(json.loads((copied / "manifest.json").read_bytes()) | {"schema": 99})
-    (copied / "manifest.json").write_bytes(content)
-    renamed = copied.rename(copied.with_name(sha256_bytes(content)[:16]))
-    with pytest.raises(ArtifactError, match="schema 99, expected 1"):
-        Bundle.load(renamed)
+def rewritten(bundle: Path, manifest: dict[str, Any]) -> Path:
+    """The bundle as it would be with another manifest, under the name that fits it."""
+    content = canonical_json(manifest)
+    (bundle / "manifest.json").write_bytes(content)
+    return bundle.rename(bundle.with_name(sha256_bytes(content)[:16]))
+
+
+@pytest.mark.parametrize("lost", ["schema", "row_step_ns"])
+def test_a_manifest_of_another_version_is_one_line(copied: Path, lost: str) -> None:
+    manifest = json.loads((copied / "manifest.json").read_bytes())
+    del manifest[lost]
+    with pytest.raises(ArtifactError, match=r"manifest\.json: made by another version .*; train again with this one"):
+        Bundle.load(rewritten(copied, manifest))
+
+
+def test_settings_of_another_version_are_an_artifact_that_does_not_fit(copied: Path) -> None:
+    manifest = json.loads((copied / "manifest.json").read_bytes())
+    manifest["config"]["model"]["loss"] = "binary_crossentropy"
+    with pytest.raises(ArtifactError, match=r"`model\.loss`: expected one of .*; made by another version: train again"):
+        Bundle.load(rewritten(copied, manifest))
 
 
 def _scaler(change: dict[str, Any], bundle: Path) -> bytes:
@@ -157,12 +178,43 @@ def test_a_bundle_is_found_by_beginning_and_latest(copied: Path) -> None:
     full = Bundle.load(copied).id
     assert resolve(artifacts, full).id == full
     assert resolve(artifacts, "latest").id == list_models(artifacts)[-1]["id"]
-    with pytest.raises(ArtifactError, match=r"2 models .* begins with"):
+    with pytest.raises(UsageError, match=r"expected an id, the beginning of one, or `latest`, received ''"):
         resolve(artifacts, "")
     with pytest.raises(ArtifactError, match=r"no model with an id that begins with zzz; `stockbot-hp models` lists"):
         resolve(artifacts, "zzz")
     with pytest.raises(ArtifactError, match=f"expected id {copied.name}f, received" if full[16] != "f" else "expected"):
         resolve(artifacts, copied.name + ("f" if full[16] != "f" else "e"))
+
+
+def test_a_damaged_bundle_is_named_and_latest_passes_over_it(copied: Path) -> None:
+    artifacts = copied.parent.parent
+    older, newer = copied, resealed(copied, "training_log.txt", b"another\n")
+    manifests = {path: (path / "manifest.json").read_bytes() for path in (older, newer)}
+    os.utime(older, (1_000, 1_000))
+    os.utime(newer, (2_000, 2_000))
+
+    (older / "manifest.json").write_bytes(manifests[older][:-20])
+    assert list(damaged_models(artifacts)) == [older]
+    assert "altered or moved" in damaged_models(artifacts)[older]
+    assert [entry["id"][:16] for entry in list_models(artifacts)] == [newer.name]
+    assert resolve(artifacts, "latest").path == newer
+
+    (older / "manifest.json").write_bytes(manifests[older])
+    (newer / "manifest.json").write_bytes(b"{}")
+    with pytest.raises(
+        ArtifactError, match=rf"the latest model is damaged: .*{newer.name}.*; or name another by its id"
+    ):
+        resolve(artifacts, "latest")
+    assert resolve(artifacts, older.name).path == older
+
+
+def test_a_hidden_folder_is_no_bundle(copied: Path) -> None:
+    shutil.copytree(copied, copied.with_name(".tmp-0123abcd-bundle"))
+    artifacts = copied.parent.parent
+    assert len(list_models(artifacts)) == 1
+    assert damaged_models(artifacts) == {}
+    with pytest.raises(ArtifactError, match=r"no model with an id that begins with \.tmp"):
+        resolve(artifacts, ".tmp-0123abcd-bundle")
 
 
 def test_without_models_the_next_step_is_named(tmp_path: Path) -> None:

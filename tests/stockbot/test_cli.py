@@ -36,6 +36,7 @@ def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
     done = stockbot("build-features", "ticks.csv", "--out", "store", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
+    assert {name for name, value in result.items() if isinstance(value, str)} == {"store", "bars", "snapshot"}
     assert result["rows_in"] == result["rows_out"] + sum(result["quarantined"].values()) == 6001
     again = stockbot("build-features", "ticks.csv", "--out", "store", cwd=tmp_path)
     assert again.returncode == 1
@@ -48,12 +49,27 @@ def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (("build-features", "nowhere.csv"), 1, "nowhere.csv"),
-        (("build-features", "ticks.csv", "--bars", "tick", "--bar-size", "0"), 2, "expected a number above 0"),
+        (("build-features", "ticks.csv", "--bars", "tick", "--bar-size", "0"), 2, "--bars, --bar-size: `bars`: `size`"),
+        (("build-features", "ticks.csv", "--bars", "tick", "--bar-size", "inf"), 2, "above 0, received 'inf'"),
+        (("build-features", "ticks.csv", "--bars", "time", "--bar-size", "nan"), 2, "--bar-size: `bars`: expected a"),
+        (
+            ("build-features", "ticks.csv", "--bar-size", "5", "--config", "wrong.yaml"),
+            2,
+            "error: wrong.yaml: `windows",
+        ),
+        (("train", "--lookback", "0", "--epochs", "3"), 2, "error: --lookback: `windows.lookback`: Input"),
         (("build-features", "ticks.csv", "--config", "typo.yaml"), 2, "`lookbak` is not a setting"),
         (("build-features", "ticks.csv", "--column", "price"), 2, "--column: expected NAME=COLUMN"),
         (("build-features", "empty.csv"), 1, "empty.csv"),
-        (("build-features", "ticks.csv", "--out", "ticks.csv/store"), 1, "cannot create the output folder"),
-        (("build-features", "ticks.csv", "--config", "feature.yaml"), 1, "feature 'rsi_14' is not known"),
+        (
+            ("build-features", "nowhere.csv", "--out", "ticks.csv/store"),
+            2,
+            "ticks.csv is no folder; give another --out",
+        ),
+        (("build-features", "nowhere.csv", "--out", "ticks.csv"), 1, "ticks.csv: exists and is not a feature store"),
+        (("build-features", "ticks.csv", "--config", "feature.yaml"), 2, "feature.yaml: `features`: feature 'rsi_14'"),
+        (("chart", "nowhere", "--out", "."), 2, "received a folder or device"),
+        (("sample-data", "--out", "."), 2, "which is no file of an earlier sample"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(
@@ -61,6 +77,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
 ) -> None:
     write_ticks(tmp_path / "ticks.csv", 0, 100)
     (tmp_path / "typo.yaml").write_text("lookbak: 3\n")
+    (tmp_path / "wrong.yaml").write_text("windows: {lookback: 0}\n")
     (tmp_path / "feature.yaml").write_text("features: [rsi_14]\n")
     (tmp_path / "empty.csv").write_text("")
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -80,7 +97,18 @@ def test_wrong_usage_is_exit_two_and_says_where_help_is(tmp_path: Path) -> None:
     assert stockbot("nonsense", cwd=tmp_path).returncode == 2
 
 
-def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = stockbot("--debug", "build-features", "nowhere.csv", cwd=tmp_path)
+@pytest.mark.parametrize("arguments", [("--debug", "verify", "nowhere"), ("verify", "nowhere", "--debug")])
+def test_debug_shows_the_traceback_wherever_it_stands(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = stockbot(*arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("verify", "nowhere"), 1), (("verify",), 2), (("verify", "nowhere", "--debug"), 1)]
+)
+def test_a_failure_is_a_json_object_too(tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:
+    done = stockbot(*arguments, "--json", cwd=tmp_path)
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, result["ok"], result["exit_code"]) == (code, False, code)
+    assert result["error"] in done.stderr

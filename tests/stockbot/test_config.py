@@ -42,6 +42,14 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("bars: {kind: volume, size: -1}", "expected a number above 0, received -1"),
         ("split: {test: 1.5}", "`split.test`: Input should be less than 1; received 1.5"),
         ("model: {dropout: .nan}", "`model.dropout`: Input should be a finite number"),
+        (
+            "model: {loss: bce}",
+            "`model.loss`: expected one of mean_squared_error, mse, mean_absolute_error, mae, huber, "
+            "log_cosh, auto for labels.objective regression, received 'bce'",
+        ),
+        ("model: {metrics: [mae, accuracy]}", "`model.metrics`: expected one of mean_absolute_error, mae"),
+        ("{labels: {objective: direction}, model: {loss: huber}}", "expected one of binary_crossentropy, bce"),
+        ("model: {metrics: [luck]}", "for labels.objective regression, received 'luck'"),
         ("windows: [", "config.yaml: not valid YAML at line 2"),
         ("- 1", "expected sections such as `windows:`, received a list"),
     ],

@@ -17,7 +17,7 @@ def test_the_whole_way_in_one_call(tmp_path: Path) -> None:
     signals = read_signals(tmp_path / "demo" / "signals.txt")
     assert signals.height == sum(result["signals"].values()) > 3_000
     assert str(signals["bar"].max())[:10] == result["held_out_day"]
-    assert result["live_equals_batch"] == f"{signals.height} of {signals.height} lines"
+    assert result["live_lines"] == result["live_lines_that_equal_the_batch"] == signals.height
     assert result["rows_in"] == result["rows_out"] + sum(result["quarantined"].values())
     assert set(result["baseline_losses"]) == {"zero", "last", "least_squares"}
     beaten = all(result["test_loss"] < loss for loss in result["baseline_losses"].values())

@@ -1,6 +1,11 @@
 """The CSV loads in pandas with the columns it documents, holds every digit, and looks nowhere ahead."""
 
 import json
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +13,10 @@ import pandas as pd
 import pytest
 
 from pipelines.errors import DataError
+from pipelines.store import FeatureStore
 from stockbot.build import build_features
 from stockbot.config import load_config
+from stockbot.errors import UsageError
 from stockbot.evaluate import Rule
 from stockbot.export import export
 from tests.stockbot.world import World, make_world
@@ -108,8 +115,45 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_else(world: World, tmp_
     assert (tmp_path / "out.csv").read_text() == "old"
 
 
-def test_a_store_without_the_models_features_is_refused(world: World, tmp_path: Path) -> None:
-    config = load_config(None, {"features": ["logret_1"]})
-    store = build_features(world.today, config, tmp_path / "narrow")[0].store
-    with pytest.raises(DataError, match="lacks zscore_20"):
-        export(store, tmp_path / "out.csv", bundle=world.bundle)
+def test_a_place_that_is_no_file_is_refused_before_anything_is_read(world: World, tmp_path: Path) -> None:
+    emptied = Path(shutil.copytree(world.store.path, tmp_path / "emptied"))
+    for part in emptied.rglob("part-*.parquet"):
+        part.unlink()
+    for place in (tmp_path, Path("/dev/null"), world.today[0] / "out.csv"):
+        with pytest.raises(UsageError, match="give another --out"):
+            export(FeatureStore.open(emptied), place)
+    assert [path.name for path in tmp_path.iterdir()] == ["emptied"]
+
+
+def test_a_store_whose_only_bar_is_open_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "one.csv"
+    source.write_text("timestamp,symbol,price,volume\n1710115200,X,10,1\n1710115201,X,11,1\n")
+    store = build_features([source], load_config(None, {"features": ["logret_1"]}), tmp_path / "store")[0].store
+    with pytest.raises(DataError, match="store: holds no finished row of X; build it from more data"):
+        export(store, tmp_path / "out.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv", "store"]
+
+
+FULL_DISK = textwrap.dedent(
+    """
+    import resource, signal, sys
+    from stockbot.cli import main
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # the system refuses to write more, as a full disk
+    main(sys.argv[1:])
+    """
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
+@pytest.mark.parametrize("command", ["export", "chart", "sample-data"])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(world: World, tmp_path: Path, command: str) -> None:
+    arguments = [command, "--out", str(tmp_path / "out")]
+    if command != "sample-data":
+        arguments += [str(world.store.path), "--artifacts", str(world.artifacts)]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert re.match(rf"error: {tmp_path}/out.*: cannot be written: File too large", done.stderr)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.name != ".stockbot-sample"] == []

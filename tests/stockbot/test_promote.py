@@ -71,11 +71,18 @@ def test_there_must_be_an_earlier_model_to_return_to(artifacts: Path, sealed: Pa
         rollback(artifacts, "nerves")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"model": 3}'])
-def test_a_damaged_pointer_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "current.json").write_text(content)
-    with pytest.raises(ArtifactError, match=r"current\.json: (not valid JSON|expected an object with `model`)"):
-        current(tmp_path)
+@pytest.mark.parametrize("content", ["{", "\x00\xff", "[]", '{"model": 3}', '{"model": "a", "previous": 3}'])
+def test_a_damaged_pointer_is_named_and_a_promotion_mends_it(artifacts: Path, sealed: Path, content: str) -> None:
+    (artifacts / "current.json").write_text(content)
+    with pytest.raises(ArtifactError, match=r"current\.json: (not valid|expected).*`stockbot-hp promote MODEL`"):
+        current(artifacts)
+    with pytest.raises(ArtifactError, match=r"current\.json: (not valid|expected)"):
+        rollback(artifacts, "nerves")
+    first, _ = ids(artifacts, sealed)
+    with pytest.raises(ArtifactError, match=r"current\.json: (not valid|expected)"):
+        promote(artifacts, first, "compared with what was current", instead_of=None)
+    assert promote(artifacts, first, "by hand")["previous"] is None
+    assert current(artifacts) == first
 
 
 def test_a_second_holder_of_the_lock_is_turned_away(tmp_path: Path) -> None:

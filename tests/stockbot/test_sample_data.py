@@ -22,20 +22,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(folder: Path, tmp_path: Path) -> None:
     generate(tmp_path / "again", symbols=2, days=4, ticks_per_day=5_000, seed=11)
     generate(tmp_path / "other", symbols=2, days=4, ticks_per_day=5_000, seed=12)
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("*.gz")):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
         assert (tmp_path / "other" / path.name).read_bytes() != path.read_bytes()
 
 
 def test_more_days_or_symbols_leave_the_first_files_as_they_were(folder: Path, tmp_path: Path) -> None:
     generate(tmp_path / "more", symbols=3, days=5, ticks_per_day=5_000, seed=11)
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("*.gz")):
         if "2024-03-11" not in path.name:  # the middle day is the one with the missing stretch
             assert (tmp_path / "more" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_every_row_is_read_or_quarantined_for_the_planted_reason(folder: Path) -> None:
-    files = len(list(folder.iterdir()))
+    files = len(list(folder.glob("*.gz")))
     ingested = read_archive([folder])
     assert ingested.rejected["reason"].value_counts()["count"].to_list() == [files] * BAD_ROWS_PER_FILE
     assert ingested.rows_in == ingested.frame.height + ingested.rejected.height
@@ -76,13 +76,30 @@ def test_trading_days_are_weekdays() -> None:
     assert all(day.weekday() < 5 for day in days)
 
 
-def test_a_folder_in_use_is_refused_and_other_files_survive(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "old.csv.gz").write_bytes(b"")
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_of_another_origin_is_refused_whatever_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ALFA_2024-03-07.csv.gz").write_bytes(b"years of ticks")
+    for replace in (False, True):
+        with pytest.raises(UsageError, match=r"holds ALFA_2024-03-07\.csv\.gz, which is no file of an earlier sample"):
+            generate(tmp_path, symbols=1, days=1, ticks_per_day=100, replace=replace)
+    assert names(tmp_path) == ["ALFA_2024-03-07.csv.gz"]
+    assert (tmp_path / "ALFA_2024-03-07.csv.gz").read_bytes() == b"years of ticks"
+
+
+def test_an_earlier_sample_is_replaced_when_told_and_only_it(tmp_path: Path) -> None:
+    generate(tmp_path, symbols=2, days=1, ticks_per_day=100)
     with pytest.raises(UsageError, match="--overwrite"):
         generate(tmp_path, symbols=1, days=1, ticks_per_day=100)
-    generate(tmp_path, symbols=1, days=1, ticks_per_day=100, replace=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ALFA_2024-03-07.csv.gz", "notes.txt"]
+    generate(tmp_path, symbols=1, days=2, ticks_per_day=100, replace=True)
+    ours = [".stockbot-sample", "ALFA_2024-03-07.csv.gz", "ALFA_2024-03-08.csv.gz"]
+    assert names(tmp_path) == ours
+    (tmp_path / "mine.csv.gz").write_bytes(b"years of ticks")
+    with pytest.raises(UsageError, match="holds mine"):
+        generate(tmp_path, symbols=1, days=1, ticks_per_day=100, replace=True)
+    assert names(tmp_path) == [*ours, "mine.csv.gz"]
 
 
 @pytest.mark.parametrize("change", [{"symbols": 0}, {"days": 0}, {"ticks_per_day": 99}, {"seed": -1}])

@@ -11,9 +11,10 @@ import pytest
 
 from pipelines.errors import DataError
 from pipelines.store import FeatureStore
-from stockbot.bundle import Bundle
+from stockbot.bundle import Bundle, damaged_models, list_models
 from stockbot.config import load_config
 from stockbot.errors import ArtifactError, ConfigError, StockbotError, UsageError
+from stockbot.promote import promote
 from stockbot.train import train
 from stockbot.training_set import make_training_set
 from tests.stockbot.markets import make_store, tiny_config
@@ -130,7 +131,6 @@ def test_two_devices_train_like_one_and_nothing_is_said_on_stderr(wave_store: Fe
         ({"features": ["logret_1", "rsi_wilder_99"]}, DataError, "lacks rsi_wilder_99; it holds logret_1"),
         ({"labels__objective": "direction", "labels__dead_zone": 0.9}, DataError, r"labels.dead_zone \(0.9\)"),
         ({"model__factory": "prophet"}, ConfigError, "'prophet' is not known; choose one of lstm"),
-        ({"model__loss": "hope"}, ConfigError, "model.loss: 'hope' is not a Keras name"),
         ({"training__learning_rate": 1e30, "model__factory": "linear"}, StockbotError, "training diverged: loss"),
         ({"split__validation": "2031-01-01"}, DataError, "validation begins at 2031-01-01T00:00:00Z, not before test"),
     ],
@@ -189,6 +189,103 @@ def test_an_interrupted_run_says_so_in_its_log(wave_store: FeatureStore, tmp_pat
         train(tiny_config(model__factory="linear"), wave_store, tmp_path, progress=interrupt)
     (log,) = (tmp_path / "runs").glob("*/training_log.txt")
     assert log.read_text().endswith("failed: KeyboardInterrupt\n")
+
+
+def begin_training(store: Path, artifacts: Path) -> subprocess.Popen[str]:
+    """A training that would take hours, as its own process, when its first epoch is done."""
+    endless = tiny_config(model__factory="linear", training__epochs=100_000, training__patience=100_000)
+    (artifacts.parent / "config.yaml").write_text(endless.to_yaml())
+    arguments = ["train", str(store), "--config", str(artifacts.parent / "config.yaml"), "--artifacts", str(artifacts)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stockbot", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("epoch 2/"):
+        assert process.poll() is None
+    return process
+
+
+def test_sigterm_ends_a_training_in_one_line(wave_store: FeatureStore, tmp_path: Path) -> None:
+    process = begin_training(wave_store.path, tmp_path / "artifacts")
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (143, "")
+    assert [line for line in err.splitlines() if not line.startswith("epoch ")] == ["error: terminated"]
+    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["runs"]
+    (run,) = (tmp_path / "artifacts" / "runs").iterdir()
+    assert {path.name for path in run.iterdir()} == {"training_log.txt", "config.yaml"}
+    assert (run / "training_log.txt").read_text().endswith("failed: terminated\n")
+
+
+def test_a_killed_training_leaves_no_bundle_and_the_next_one_clears_up(
+    wave_store: FeatureStore, tmp_path: Path
+) -> None:
+    artifacts = tmp_path / "artifacts"
+    process = begin_training(wave_store.path, artifacts)
+    process.kill()
+    process.communicate()
+    assert list(artifacts.glob("runs/.tmp-*-bundle/*"))
+    assert (list_models(artifacts), damaged_models(artifacts)) == ([], {})
+    with pytest.raises(ArtifactError, match="no model is sealed yet"):
+        promote(artifacts, "latest", "test")
+    train(tiny_config(model__factory="linear"), wave_store, artifacts)
+    assert list(artifacts.glob("runs/.tmp-*")) == []
+    assert len(list_models(artifacts)) == 1
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from pipelines.errors import DataError
+from pipelines.store import FeatureStore
+from stockbot import fit
+from stockbot.model import build_model
+from stockbot.train import train
+from tests.stockbot.markets import tiny_config
+config, folder = tiny_config(model__factory="linear"), Path(sys.argv[2])
+model = build_model(config, 3)
+model.save(folder / fit.FINAL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+try:
+    train(config, FeatureStore.open(Path(sys.argv[1])), folder / "artifacts")
+except DataError as error:
+    print(error)
+try:
+    fit._save_legacy(model, folder / fit.LEGACY)
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_bundle(wave_store: FeatureStore, tmp_path: Path) -> None:
+    """The limit on the size of a file stands in for the disk; HDF5 alone would crash the process."""
+    command = [sys.executable, "-c", FULL_DISK, str(wave_store.path), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [
+            f"{tmp_path / 'artifacts'}: cannot be written: File too large; free some space or give another folder",
+            "File too large",
+        ],
+    )
+    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["runs"]
+    (run,) = (tmp_path / "artifacts" / "runs").iterdir()
+    assert "failed: " in (run / "training_log.txt").read_text().splitlines()[-1]
+
+
+def test_purge_and_embargo_come_from_the_settings(wave_store: FeatureStore) -> None:
+    """Decisions of a part end LOOKBACK + HORIZON rows before the next one's cut, and begin EMBARGO rows after it."""
+    plain, apart = (make_training_set(tiny_config(split__embargo=rows), wave_store) for rows in (0, 9))
+    for data, embargo in ((plain, 0), (apart, 9)):
+        rows = {part: np.sort(getattr(data.split, part)) for part in ("train", "validation", "test")}
+        for before, after in (("train", "validation"), ("validation", "test")):
+            mine = rows[after][0]
+            last = rows[before][rows[before] < mine][-1]
+            assert mine - last == 6 + 2 + embargo, (before, after, embargo)
 
 
 def test_two_runs_in_one_second_have_folders_of_their_own(wave_store: FeatureStore, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ from pipelines.store import FeatureStore
 from stockbot.cli import main
 from tests.stockbot.markets import tiny_config, wave, write_ticks
 
+LEARNS = {"model__factory": "linear", "training__epochs": 6, "training__learning_rate": 0.05}
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a small `config.yaml`."""
     monkeypatch.chdir(tmp_path)
-    Path("config.yaml").write_text(tiny_config(model__factory="linear").to_yaml())
+    Path("config.yaml").write_text(tiny_config(**LEARNS).to_yaml())
     return tmp_path
 
 
@@ -53,13 +57,44 @@ def test_train_promote_list_and_roll_back(
     assert f"* {trained[0][:16]}" in text
 
 
-def test_retrain_promotes_then_refuses_with_exit_code_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_retrain_promotes_then_has_nothing_to_do_then_refuses_with_exit_code_1(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_ticks(folder / "ticks.csv", {"AAA": wave(250)})
     code, first, _ = call(capsys, "retrain", "--once", "ticks.csv", "--json")
     assert (code, first["outcome"]) == (0, "promoted")
     code, second, error = call(capsys, "retrain", "--once", "ticks.csv", "--json")
-    assert (code, second["outcome"], second["incumbent"]) == (1, "refused", first["candidate"])
-    assert error == f"error: not promoted: {second['reason']}"
+    assert (code, second["outcome"], error) == (0, "unchanged", "")
+    write_ticks(folder / "more.csv", {"AAA": wave(300)[250:]}, first_second=250)
+    code, third, error = call(capsys, "retrain", "--once", "*.csv", "--json", "--learning-rate", "1e-6")
+    assert (code, third["outcome"], third["incumbent"]) == (1, "refused", first["candidate"])
+    assert error == f"error: not promoted: {third['reason']}"
+
+
+def test_damage_is_listed_and_does_not_stand_in_the_way(
+    folder: Path, sealed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = folder / "artifacts" / "models"
+    shutil.copytree(sealed, models / sealed.name)
+    shutil.copytree(sealed, models / "0123456789abcdef")
+    os.utime(models / "0123456789abcdef", (1, 1))
+    (folder / "artifacts" / "current.json").write_text("garbage")
+    code, listed, _ = call(capsys, "models", "--json")
+    assert (code, listed["current"], len(listed["models"]), len(listed["problems"])) == (0, None, 1, 2)
+    text = call(capsys, "models")[1]["text"]
+    assert "! artifacts/current.json: not valid JSON" in text
+    assert "! artifacts/models/0123456789abcdef/manifest.json: altered or moved" in text
+    code, _, note = call(capsys, "promote", "latest")
+    assert (code, "note: passed over artifacts/models/0123456789abcdef" in note) == (0, True)
+    assert call(capsys, "models", "--json")[1]["current"] == listed["models"][0]["model"]
+
+
+def test_a_failed_training_says_so_once(
+    folder: Path, wave_store: FeatureStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", str(wave_store.path), "--lookback", "900"])
+    assert capsys.readouterr().err.count("needed 902") == 1
 
 
 @pytest.mark.parametrize(
@@ -69,6 +104,11 @@ def test_retrain_promotes_then_refuses_with_exit_code_1(folder: Path, capsys: py
         (("train", "STORE", "--model", "oracle"), 2, "'oracle' is not known; choose one of lstm, gru, linear"),
         (("train", "STORE", "--device", "gpu:3"), 2, "'gpu:3' is not visible"),
         (("train", "STORE", "--lookback", "0"), 2, "`windows.lookback`"),
+        (("train", "STORE", "--model", ""), 2, "'' is not known; choose one of lstm, gru, linear"),
+        (("promote", ""), 2, "model: expected an id, the beginning of one, or `latest`, received ''"),
+        (("export", "STORE", "--model", ""), 2, "received ''"),
+        (("chart", "STORE", "--model", ""), 2, "received ''"),
+        (("run", "config.yaml", "--model", ""), 2, "received ''"),
         (("train", "STORE", "--lookback", "900"), 1, "needed 902"),
         (("train", "STORE", "--artifacts", "config.yaml"), 1, "config.yaml: cannot be written"),
         (("promote", "latest"), 1, "no model is sealed yet"),

@@ -58,6 +58,25 @@ def make_world(folder: Path, **changes: Any) -> World:
     return World(config, history, today, store, artifacts, bundle)
 
 
+def candle_world(folder: Path) -> World:
+    """A store and a model of minute candles of one symbol, and their file as `today`."""
+    source = write_candles(folder / "candles.csv", step_seconds=60)
+    config = load_config(None, SETTINGS | {"features": ["logret_1", "zscore_5"], "source.symbol": "X"})
+    store = build_features([source], config, folder / "store")[0].store
+    artifacts = folder / "artifacts"
+    bundle = Bundle.load(make_bundle(artifacts, config, store))
+    promote(artifacts, bundle.id, "test")
+    return World(config, [], [source], store, artifacts, bundle)
+
+
+def write_candles(path: Path, *, step_seconds: int) -> Path:
+    """Two hundred candles of a random walk."""
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 1e-3, 200)))
+    rows = [f"{1_710_115_200 + step_seconds * i},{c},{c * 1.001},{c * 0.999},{c},5" for i, c in enumerate(close)]
+    path.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    return path
+
+
 def make_bundle(artifacts: Path, config: Config, store: FeatureStore) -> Path:
     """Seal a linear model whose predictions spread about as wide as the round trip costs."""
     staging = artifacts / "staging"

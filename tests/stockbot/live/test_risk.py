@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stockbot.errors import UsageError
-from stockbot.live.risk import HaltedError, KillSwitch, require_live_allowed
+from stockbot.live.risk import AgeLimit, HaltedError, KillSwitch, require_live_allowed
 
 
 def test_it_lets_pass_until_the_kill_file_appears(tmp_path: Path) -> None:
@@ -55,3 +55,9 @@ def test_live_needs_the_configuration_too() -> None:
     require_live_allowed(live=True, enabled=True)
     with pytest.raises(UsageError, match=r"live\.enabled"):
         require_live_allowed(live=True, enabled=False)
+
+
+def test_a_signal_is_void_once_it_is_older_than_the_limit() -> None:
+    limit = AgeLimit(60, clock=lambda: 1_000)
+    assert [limit.is_over(known_at) for known_at in (939, 940, 1_000, 1_001)] == [True, False, False, False]
+    assert AgeLimit(10**9).is_over(0)

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.bars import BarBuilder, Bars, tick_arrays
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from stockbot.build import bar_spec, build_features
-from stockbot.bundle import Bundle
 from stockbot.config import Config, load_config
 from stockbot.errors import ArtifactError, UsageError
 from stockbot.evaluate import Rule, predict_rows
@@ -25,9 +25,8 @@ from stockbot.live.replay import ReplayRequest, replay
 from stockbot.live.risk import HaltedError, KillSwitch
 from stockbot.live.runner import Runner
 from stockbot.live.signals import SignalLog, read_signals
-from stockbot.promote import promote
 from stockbot.scored import scored_rows
-from tests.stockbot.world import SETTINGS, World, copy_artifacts, make_bundle, make_world
+from tests.stockbot.world import World, candle_world, copy_artifacts, make_world, write_candles
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def test_ticks_of_one_instant_are_signals_of_their_own(tmp_path: Path) -> None:
     log = read_signals(tmp_path / "log.txt")
     assert log["bar"].is_duplicated().any()
     assert log["signal_id"].n_unique() == log.height == sum(report["signals"].values())
-    assert "already logged" not in report["skipped"]
+    assert "already_logged" not in report["skipped"]
 
 
 def test_live_features_equal_the_store_to_the_bit(world: World, tmp_path: Path) -> None:
@@ -116,6 +115,23 @@ def test_live_features_equal_the_store_to_the_bit(world: World, tmp_path: Path) 
         live = np.concatenate(parts)
         assert live.dtype == stored.dtype == np.float32
         assert live.tobytes() == np.ascontiguousarray(stored).tobytes()
+
+
+def test_live_bars_of_quotes_equal_research_to_the_bit(world: World, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    stamps = 1_700_000_000_000 + np.cumsum(rng.integers(1, 5_000, 300))
+    bid = np.round(10.0 + 0.01 * np.cumsum(rng.integers(-1, 2, 300)), 2)
+    sizes = {name: rng.integers(1, 9, 300) for name in ("bid_size", "ask_size")}
+    frame = pl.DataFrame({"timestamp": stamps, "symbol": "ALFA", "bid": bid, "ask": bid + 0.02, **sizes})
+    frame.write_csv(tmp_path / "quotes.csv")
+    feed = ReplayFeed([tmp_path / "quotes.csv"], SourceHints(), chunk=1)
+    spec = bar_spec(world.config.bars)
+    lane = Lane("ALFA", world.bundle, spec, FeaturePlan(world.config.features))
+    live = [rows.bars for chunk in feed if (rows := lane.push(chunk)) is not None]
+    research = BarBuilder(spec).update(*tick_arrays(feed.ingested.frame))
+    assert len(research) > 5
+    assert np.isfinite(research.quote_flow).all()
+    assert Bars.concatenate(live).columns.tobytes() == research.columns.tobytes()
 
 
 def test_a_warm_start_equals_a_replay_of_the_whole_history(world: World, tmp_path: Path) -> None:
@@ -155,22 +171,9 @@ def test_nothing_is_said_during_warm_up_nor_after_a_gap(world: World, tmp_path: 
         said = set(log.filter(pl.col("symbol") == name)["bar"])
         assert len(after) > 0
         assert not said & set(after)
-    assert report["skipped"]["warm-up"] == 2 * warming
+    assert report["skipped"]["warm_up"] == 2 * warming
     assert report["skipped"]["gap"] > 0
     assert report["bars"] == sum(report["signals"].values()) + sum(report["skipped"].values())
-
-
-def test_a_row_that_is_not_finite_silences_whole_windows(tmp_path: Path) -> None:
-    world = make_world(tmp_path / "world", features=["logret_1", "zscore_5"])
-    source = tmp_path / "flat.csv"
-    prices = [100.0 + (minute % 7) / 10 for minute in range(60)] + [100.0] * 20 + [101.0 - m / 10 for m in range(30)]
-    rows = [f"{1_710_115_200 + 60 * minute},A,{price},1" for minute, price in enumerate(prices)]
-    source.write_text("timestamp,symbol,price,volume\n" + "\n".join(rows) + "\n")
-    report = replay(request(world, tmp_path / "log.txt", sources=[source]))
-    stored = build_features([source], world.config, tmp_path / "store")[0].store.read("A", closed_only=True)
-    bad = stored.filter(~pl.col("zscore_5").is_finite()).height - 4
-    assert report["skipped"].get("non-finite", 0) == (bad + world.bundle.lookback - 1 if bad else 0)
-    assert report["skipped"]["warm-up"] == 4 + world.bundle.lookback - 1
 
 
 def test_a_second_run_adds_only_what_is_missing(world: World, tmp_path: Path) -> None:
@@ -179,7 +182,7 @@ def test_a_second_run_adds_only_what_is_missing(world: World, tmp_path: Path) ->
     log.write_bytes(whole[: len(whole) // 2])
     report = replay(request(world, log))
     assert log.read_bytes() == whole
-    assert report["skipped"]["already logged"] > 100
+    assert report["skipped"]["already_logged"] > 100
 
 
 class KillingFeed:
@@ -292,29 +295,15 @@ def test_a_warm_start_leaves_out_what_the_store_has_seen(tmp_path: Path, kind: s
     known = {"warm_start": world.store.path, "chunk": 1000}
     replay(request(world, tmp_path / "plain.txt", sources=[few], **known))
     again = replay(request(world, tmp_path / "again.txt", sources=[*world.history, few], **known))
-    assert again["late"] > 10_000
+    assert again["rows_in_warm_start"] > 10_000
     plain, repeated = (read_signals(tmp_path / name) for name in ("plain.txt", "again.txt"))
     assert plain.height > 2
     assert plain.equals(repeated)
 
 
-def candle_world(folder: Path) -> tuple[World, Path]:
-    """A model of minute candles, and a file of them."""
-    source = folder / "candles.csv"
-    rng = np.random.default_rng(5)
-    close = 100 * np.exp(np.cumsum(rng.normal(0, 1e-3, 200)))
-    rows = [f"{1_710_115_200 + 60 * i},{c},{c * 1.001},{c * 0.999},{c},5" for i, c in enumerate(close)]
-    source.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
-    config = load_config(None, SETTINGS | {"features": ["logret_1", "zscore_5"], "source.symbol": "X"})
-    store = build_features([source], config, folder / "store")[0].store
-    artifacts = folder / "artifacts"
-    bundle = Bundle.load(make_bundle(artifacts, config, store))
-    promote(artifacts, bundle.id, "test")
-    return World(config, [], [source], store, artifacts, bundle), source
-
-
 def test_candles_are_replayed_too(tmp_path: Path) -> None:
-    world, source = candle_world(tmp_path)
+    world = candle_world(tmp_path)
+    (source,) = world.today
     cut = [
         lines_of(world, tmp_path / f"{chunk}.txt", sources=[source], chunk=chunk, hints=SourceHints(symbol="X"))
         for chunk in (1, 9, 10**9)
@@ -328,15 +317,53 @@ def test_candles_are_replayed_too(tmp_path: Path) -> None:
 
 
 def test_a_feed_of_another_kind_is_refused(world: World, tmp_path: Path) -> None:
-    candles, source = candle_world(tmp_path)
-    with pytest.raises(ArtifactError, match="was trained on ticks, the feed brings candles"):
+    candles = candle_world(tmp_path)
+    (source,) = candles.today
+    with pytest.raises(ArtifactError, match=r"the feed brings candles, but model \w+ was trained on ticks"):
         replay(request(world, tmp_path / "a.txt", sources=[source]))
-    with pytest.raises(ArtifactError, match="was trained on candles, the feed brings ticks"):
+    with pytest.raises(ArtifactError, match=r"the feed brings ticks, but model \w+ was trained on candles"):
         replay(request(candles, tmp_path / "b.txt", sources=world.today))
-    with pytest.raises(ArtifactError, match=r"holds ticks, model .* was trained on candles"):
+    with pytest.raises(ArtifactError, match=r"holds ticks, but model \w+ was trained on candles"):
         replay(request(candles, tmp_path / "c.txt", sources=[source], warm_start=world.store.path))
+
+
+def test_candles_of_another_length_are_refused(tmp_path: Path) -> None:
+    world = candle_world(tmp_path)
+    hours = write_candles(tmp_path / "hours.csv", step_seconds=3600)
+    with pytest.raises(ArtifactError, match=r"brings candles of 3600 s, but model \w+ was trained on candles of 60 s"):
+        replay(request(world, tmp_path / "log.txt", sources=[hours], hints=SourceHints(symbol="X")))
 
 
 def test_no_source_is_one_line(world: World, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         replay(request(world, tmp_path / "log.txt", sources=[tmp_path / "absent.csv"]))
+
+
+def test_a_run_that_is_refused_leaves_nothing(world: World, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    (source,) = candle_world(tmp_path).today
+    coarse = load_config(None, world.config.model_dump() | {"bars": {"kind": "time", "size": "5m"}})
+    unlike = build_features(world.history, coarse, tmp_path / "unlike")[0].store
+    damaged = build_features(world.history, world.config, tmp_path / "damaged")[0].store
+    (damaged.path / damaged.manifest["symbols"]["BRAVO"]["state"]["path"]).write_bytes(b"altered")
+    refusals: list[dict[str, object]] = [
+        {"sources": [tmp_path / "absent.csv"]}, {"sources": [source], "hints": SourceHints(symbol="X")},
+        {"warm_start": unlike.path}, {"warm_start": damaged.path}, {"warm_start": tmp_path},
+    ]  # fmt: skip
+    for changes in refusals:
+        with pytest.raises((DataError, ArtifactError)):
+            replay(request(world, logs / "signals.txt", **changes))
+        assert not logs.exists()
+
+
+def test_a_live_run_takes_old_bars_for_expired_and_a_later_one_does_not_revive_them(
+    world: World, tmp_path: Path
+) -> None:
+    enabled = load_config(None, {"live.enabled": True})
+    report = replay(request(world, tmp_path / "log.txt", live=True, settings=enabled))
+    assert report["signals"] == {"LONG": 0, "SHORT": 0, "FLAT": 0, "EXPIRED": read_signals(tmp_path / "log.txt").height}
+    forever = load_config(None, {"live.enabled": True, "live.max_signal_age": "20000d"})
+    again = replay(request(world, tmp_path / "log.txt", live=True, settings=forever))
+    assert sum(again["signals"].values()) == 0
+    fresh = replay(request(world, tmp_path / "fresh.txt", live=True, settings=forever))
+    assert fresh["signals"] == replay(request(world, tmp_path / "dry.txt"))["signals"]

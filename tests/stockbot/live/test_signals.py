@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import DataError
-from stockbot.errors import StockbotError
+from stockbot.errors import StockbotError, UsageError
 from stockbot.live.signals import HEADER, Signal, SignalLog, read_signals, render, scan
 
 MINUTE = 60 * 10**9
@@ -112,8 +112,8 @@ def test_an_altered_line_is_named_by_reader_and_writer(tmp_path: Path) -> None:
     path.write_bytes(whole.replace(b"LONG ", b"SHORT", 1))
     with pytest.raises(DataError, match="line 2: the checksum"):
         read_signals(path)
-    with pytest.raises(DataError, match="line 2: the checksum"):
-        SignalLog(path, mode="DRY")
+    with pytest.raises(DataError, match="line 2: the checksum"), SignalLog(path, mode="DRY"):
+        pass
     path.write_bytes(whole[:-1])
     with pytest.raises(DataError, match="line 4: torn"):
         read_signals(path)
@@ -130,18 +130,23 @@ def test_a_removed_line_is_noticed(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "signals.txt"
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="line 1: expected the header"):
-        SignalLog(path, mode="DRY")
+    with pytest.raises(DataError, match="line 1: expected the header"), SignalLog(path, mode="DRY"):
+        pass
     with pytest.raises(DataError, match="cannot be read"):
         read_signals(tmp_path / "absent.txt")
+    with pytest.raises(UsageError, match="received a folder or device"), SignalLog(tmp_path, mode="DRY"):
+        pass
     assert path.read_text() == "a,b\n1,2\n"
+    assert not list(tmp_path.parent.glob(f"{tmp_path.name}*.lock"))
+    assert [path.name for path in tmp_path.iterdir()] == ["signals.txt"]
 
 
 def test_a_second_writer_is_refused_and_the_lock_is_released(tmp_path: Path) -> None:
     path = tmp_path / "signals.txt"
-    with SignalLog(path, mode="DRY"), pytest.raises(StockbotError, match="another runner"):
-        SignalLog(path, mode="DRY")
-    SignalLog(path, mode="DRY").close()
+    with SignalLog(path, mode="DRY"), pytest.raises(StockbotError, match="another runner"), SignalLog(path, mode="DRY"):
+        pass
+    with SignalLog(path, mode="DRY"):
+        pass
 
 
 WRITER = textwrap.dedent(
@@ -173,7 +178,8 @@ def test_killed_writers_lose_and_repeat_nothing(tmp_path: Path) -> None:
             acknowledged += [int(writer.stdout.readline()) for _ in range(lines_before_kill)]
             writer.send_signal(os_signal.SIGKILL)
             acknowledged += [int(line) for line in writer.stdout if line.endswith("\n")]
-    SignalLog(path, mode="DRY").close()
+    with SignalLog(path, mode="DRY"):
+        pass
     frame = read_signals(path)
     assert len(acknowledged) >= 48
     assert acknowledged == sorted(set(acknowledged))
