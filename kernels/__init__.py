@@ -5,15 +5,21 @@ makes a state, a float64 vector, and `rolling_mean_update(state, x, out)` takes 
 """
 
 from kernels.bars import dollar_bars, tick_bars, time_bars, volume_bars
-from kernels.extremes import rolling_max, rolling_min
+from kernels.directional import adx
+from kernels.extremes import rolling_argmax, rolling_argmin, rolling_max, rolling_min
 from kernels.labels import direction, horizon_return
 from kernels.lagged import log_returns, realized_volatility, returns
+from kernels.lines import bollinger, macd
 from kernels.microstructure import signed_volume_imbalance, tick_rule, volume_zscore, vwap_deviation
-from kernels.recursive import atr, bollinger, ema, macd, rsi
-from kernels.rolling import rolling_mean, rolling_std, rolling_sum, rolling_var, rolling_zscore
+from kernels.moments import rolling_kurt, rolling_skew
+from kernels.ordered import rolling_median, rolling_quantile, rolling_rank
+from kernels.recursive import atr, ema, rsi
+from kernels.regression import rolling_corr, rolling_cov, rolling_resid, rolling_rsquare, rolling_slope
+from kernels.rolling import rolling_mean, rolling_moments, rolling_std, rolling_sum, rolling_var, rolling_zscore
 from kernels.windows import gather_windows, sliding_windows
 
 __all__ = [
+    "adx",
     "atr",
     "bollinger",
     "direction",
@@ -25,9 +31,22 @@ __all__ = [
     "macd",
     "realized_volatility",
     "returns",
+    "rolling_argmax",
+    "rolling_argmin",
+    "rolling_corr",
+    "rolling_cov",
+    "rolling_kurt",
     "rolling_max",
     "rolling_mean",
+    "rolling_median",
     "rolling_min",
+    "rolling_moments",
+    "rolling_quantile",
+    "rolling_rank",
+    "rolling_resid",
+    "rolling_rsquare",
+    "rolling_skew",
+    "rolling_slope",
     "rolling_std",
     "rolling_sum",
     "rolling_var",

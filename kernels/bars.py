@@ -11,22 +11,48 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernels.arrays import Floats, Integers, checked
-from kernels.compilation import kernel
-from kernels.microstructure import advance_tick_rule, tick_rule_state
+from kernels.bar_machine import (
+    BAR,
+    COLUMN_NAMES,
+    COLUMNS,
+    DOLLAR,
+    FILL_TOLERANCE,
+    KIND,
+    LAST,
+    PRICE_COLUMNS,
+    QUOTE_NAMES,
+    QUOTES,
+    SIZE,
+    TICK,
+    TICKS,
+    TIME,
+    VOLUME,
+    bars_update,
+    find_ends,
+)
 
-TIME, TICK, VOLUME, DOLLAR = 0.0, 1.0, 2.0, 3.0
-
-# State: 0 ticks seen, 1 kind, 2 size, 3 ticks in the open bar, then these float slots, then integer slots whose bits
-# are int64 (epoch nanoseconds do not fit a float64), then the state of the tick rule.
-_KIND, _SIZE, _COUNT = 1, 2, 3
-_OPEN, _HIGH, _LOW, _CLOSE, _VOLUME, _DOLLAR, _BOUGHT, _SOLD = range(4, 12)
-_LABEL, _LAST, _END = 12, 13, 14
-_RULE = 15
-VALUES = 8
-TIMES = 2
-FILL_TOLERANCE = 1e-9  # ten ticks of 0.1 sum to a hair below 1.0 and fill a bar of 1.0 all the same
-
-VALUE_NAMES = ("open", "high", "low", "close", "volume", "dollar", "buy_volume", "sell_volume")
+__all__ = [
+    "COLUMNS",
+    "COLUMN_NAMES",
+    "DOLLAR",
+    "FILL_TOLERANCE",
+    "PRICE_COLUMNS",
+    "QUOTES",
+    "QUOTE_NAMES",
+    "TICK",
+    "TIME",
+    "VOLUME",
+    "BarColumns",
+    "bars_state",
+    "dollar_bars",
+    "flush_bars",
+    "is_same_kind",
+    "open_ticks",
+    "tick_bars",
+    "time_bars",
+    "update_bars",
+    "volume_bars",
+]
 
 
 def bars_state(kind: float, size: float) -> Floats:
@@ -39,202 +65,214 @@ def bars_state(kind: float, size: float) -> Floats:
         raise ValueError(f"kind: expected TIME, TICK, VOLUME or DOLLAR, received {kind}")
     if not size > 0 or (kind in (TIME, TICK) and size != int(size)):
         raise ValueError(f"size: expected a number above 0 (whole for time and tick bars), received {size}")
-    state = np.zeros(_RULE + len(tick_rule_state()))
-    state[_KIND] = kind
-    state[_SIZE] = size
-    state[_RULE:] = tick_rule_state()
+    state = np.zeros(BAR + COLUMNS)
+    state[KIND] = kind
+    state[SIZE] = size
     return state
 
 
-@kernel
-def _start(state, times, timestamp, price):  # type: ignore[no-untyped-def]
-    times[_LABEL] = timestamp
-    if state[_KIND] == TIME:
-        step = np.int64(state[_SIZE])
-        times[_LABEL] = timestamp // step * step
-        times[_END] = times[_LABEL] + step
-    state[_OPEN] = state[_HIGH] = state[_LOW] = price
-    for slot in range(_VOLUME, _SOLD + 1):
-        state[slot] = 0.0
-
-
-@kernel
-def _add(state, times, timestamp, price, volume, side):  # type: ignore[no-untyped-def]
-    state[_HIGH] = max(state[_HIGH], price)
-    state[_LOW] = min(state[_LOW], price)
-    state[_CLOSE] = price
-    state[_COUNT] += 1.0
-    state[_VOLUME] += volume
-    state[_DOLLAR] += price * volume
-    if side > 0.0:
-        state[_BOUGHT] += volume
-    elif side < 0.0:
-        state[_SOLD] += volume
-    times[_LAST] = timestamp
-
-
-@kernel
-def _is_full(state):  # type: ignore[no-untyped-def]
-    if state[_KIND] == TICK:
-        return state[_COUNT] >= state[_SIZE]
-    enough = state[_SIZE] * (1.0 - FILL_TOLERANCE)
-    if state[_KIND] == VOLUME:
-        return state[_VOLUME] >= enough
-    return state[_KIND] == DOLLAR and state[_DOLLAR] >= enough
-
-
-@kernel
-def _emit(state, times, out_times, out_values, out_ticks, bar):  # type: ignore[no-untyped-def]
-    out_times[0, bar] = times[_LABEL]
-    out_times[1, bar] = times[_LAST]
-    for value in range(VALUES):
-        out_values[value, bar] = state[_OPEN + value]
-    out_ticks[bar] = np.int64(state[_COUNT])
-    state[_COUNT] = 0.0
-
-
-@kernel
-def bars_update(state, timestamp, price, volume, side, out_times, out_values, out_ticks):  # type: ignore[no-untyped-def]
-    """Take ticks; write the bars they close to the front of the outputs and return how many."""
-    times = state.view(np.int64)
-    rule = state[_RULE:]
-    bars = 0
-    for row in range(len(timestamp)):
-        inferred = advance_tick_rule(rule, price[row])
-        if state[_COUNT] > 0.0 and state[_KIND] == TIME and timestamp[row] >= times[_END]:
-            _emit(state, times, out_times, out_values, out_ticks, bars)
-            bars += 1
-        if state[_COUNT] == 0.0:
-            _start(state, times, timestamp[row], price[row])
-        known = side[row] == 1.0 or side[row] == -1.0
-        _add(state, times, timestamp[row], price[row], volume[row], side[row] if known else inferred)
-        state[0] += 1.0
-        if _is_full(state):
-            _emit(state, times, out_times, out_values, out_ticks, bars)
-            bars += 1
-    return bars
-
-
-@kernel
-def bars_flush(state, out_times, out_values, out_ticks):  # type: ignore[no-untyped-def]
-    """Write the open bar, if there is one, and return how many were written."""
-    if state[_COUNT] == 0.0:
-        return 0
-    _emit(state, state.view(np.int64), out_times, out_values, out_ticks, 0)
-    return 1
-
-
 @dataclass(frozen=True)
-class BarArrays:
-    """Closed bars, oldest first.
+class BarColumns:
+    """Bars, oldest first; each column is an attribute by its name in `COLUMN_NAMES`.
 
     Attributes:
-        times: (2, bars) int64, label and time of the last tick, ns since the epoch, UTC.
-        values: (8, bars) float64, in the order of `VALUE_NAMES`.
-        ticks: (bars,) int64, ticks in each bar.
+        columns: (columns, bars) float64, in the order of `COLUMN_NAMES`, all or the first `PRICE_COLUMNS`; the first
+            two rows hold the bits of int64.
+        timestamp: label, the start of the bar, ns since the epoch, UTC. last_timestamp: time of its last tick.
+        open, high, low, close: prices in quote currency.
+        volume, dollar: traded quantity, and the sum of price x volume.
+        buy_volume, sell_volume, buys, sells: volume and ticks by side, by the tick rule where the side is unknown.
+        ticks: how many. unchanged: those at the price of the tick before, which may lie in an earlier bar.
+        path: sum of |price - price of the tick before|. largest: largest volume of one tick.
+        bid, ask, bid_size, ask_size: quote of the last tick, NaN where there is none.
+        quote_flow: sum over the ticks of the best-level order-flow imbalance of Cont, Kukanov and Stoikov (2014),
+            `1[b >= b'] B - 1[b <= b'] B' - 1[a <= a'] A + 1[a >= a'] A'` with bid b, ask a, their sizes B, A, and '
+            for the tick before; 0 for the very first tick; NaN where a price or size of the two quotes is missing.
     """
 
-    times: Integers
-    values: Floats
-    ticks: Integers
+    columns: Floats
+
+    def __len__(self) -> int:
+        return int(self.columns.shape[1])
+
+    @property
+    def timestamp(self) -> Integers:
+        """(bars,) int64, ns since the epoch, UTC."""
+        column: Integers = self.columns[0].view(np.int64)
+        return column
+
+    @property
+    def last_timestamp(self) -> Integers:
+        """(bars,) int64, ns since the epoch, UTC."""
+        column: Integers = self.columns[1].view(np.int64)
+        return column
+
+    def __getattr__(self, name: str) -> Floats:
+        row = _ROW_OF.get(name)
+        if row is None:
+            raise AttributeError(f"{type(self).__name__} has no column {name!r}; it has {', '.join(COLUMN_NAMES)}")
+        if row >= len(self.columns):
+            raise AttributeError(f"{name!r} is not among the prices that were asked for; leave prices_only out")
+        column: Floats = self.columns[row]
+        return column
 
 
-def update_bars(state: Floats, timestamp: Integers, price: Floats, volume: Floats, side: Floats) -> BarArrays:
-    """Take ticks and return the bars that they close.
+_ROW_OF = {name: row for row, name in enumerate(COLUMN_NAMES)}
+_NO_SIDE = np.zeros(1)
+_NO_QUOTES = np.empty((QUOTES, 0))
+
+
+def update_bars(
+    state: Floats, timestamp: Integers, price: Floats, volume: Floats, side: Floats | None, quotes: Floats | None = None
+) -> Floats:
+    """Take ticks and return the bars that they close, (columns, bars) in the order of `COLUMN_NAMES`.
 
     Args:
         state: from `bars_state`; changed in place.
         timestamp: (time,) int64, ns since the epoch, UTC, never decreasing.
-        price, volume: (time,) float64.
-        side: (time,) float64, +1 bought, -1 sold, anything else unknown.
+        price, volume: (time,) float64, finite.
+        side: (time,) float64, +1 bought, -1 sold, anything else unknown; None = all unknown.
+        quotes: (4, time) float64, bid, ask and their sizes at each tick, NaN where missing; None = none.
 
     Raises:
         TypeError, ValueError: wrong dtype, lengths, or times that step back.
     """
+    ticks = _checked_ticks(state, timestamp, price, volume, side, quotes)
+    return _closed(state, ticks, columns=COLUMNS, with_open=False)
+
+
+Ticks = tuple[Integers, Floats, Floats, Floats, Floats]
+
+
+def _closed(state: Floats, ticks: Ticks, *, columns: int, with_open: bool) -> Floats:
+    rows = len(ticks[0])
+    ends = np.empty(rows + 1, np.int64)
+    bars = find_ends(state, *ticks[:3], ends)
+    if bars < 0:
+        raise ValueError("timestamp: expected times that never decrease; sort the ticks")
+    if with_open and rows:
+        ends[bars] = rows
+        bars += 1
+    out = np.empty((columns, bars))  # by NumPy, which asks for large pages: ready in a sixth of the time
+    bars_update(state, *ticks, ends[:bars], out)
+    return out
+
+
+def _checked_ticks(
+    state: Floats, timestamp: Integers, price: Floats, volume: Floats, side: Floats | None, quotes: Floats | None
+) -> Ticks:
     if timestamp.dtype != np.int64:
         raise TypeError(f"timestamp: expected an int64 array, received {timestamp.dtype}")
-    arrays = [checked(name, array) for name, array in (("price", price), ("volume", volume), ("side", side))]
-    if any(len(array) != len(timestamp) for array in arrays):
-        raise ValueError(f"expected arrays of {len(timestamp)} rows, received {[len(array) for array in arrays]}")
-    if len(timestamp) > 1 and np.any(timestamp[1:] < timestamp[:-1]):
-        raise ValueError("timestamp: expected times that never decrease; sort the ticks")
-    if state[_COUNT] > 0 and len(timestamp) and timestamp[0] < state.view(np.int64)[_LAST]:
+    rows = len(timestamp)
+    arrays = {"price": checked("price", price), "volume": checked("volume", volume)}
+    arrays["side"] = _NO_SIDE if side is None else checked("side", side)
+    lengths = {name: len(array) for name, array in arrays.items() if array is not _NO_SIDE}
+    if set(lengths.values()) != {rows}:
+        raise ValueError(f"expected arrays of {rows} rows, received {lengths}")
+    if rows and state[0] > 0 and timestamp[0] < state.view(np.int64)[LAST]:
         raise ValueError("timestamp: the first tick is older than the last one seen")
-    out = _empty(len(timestamp))
-    return _front(out, bars_update(state, np.ascontiguousarray(timestamp), *arrays, *out))
+    quotes = _NO_QUOTES if quotes is None else _checked_quotes(quotes, rows)
+    return np.ascontiguousarray(timestamp), arrays["price"], arrays["volume"], arrays["side"], quotes
 
 
-def flush_bars(state: Floats) -> BarArrays:
+def _checked_quotes(quotes: Floats, rows: int) -> Floats:
+    if quotes.dtype != np.float64:
+        raise TypeError(f"quotes: expected a float64 array, received {quotes.dtype}")
+    if quotes.shape != (QUOTES, rows):
+        raise ValueError(f"quotes: expected the shape {(QUOTES, rows)}, received {quotes.shape}")
+    return np.ascontiguousarray(quotes)
+
+
+def flush_bars(state: Floats) -> Floats:
     """The open bar as it stands, taken out of `state`; no bar if none is open."""
-    out = _empty(1)
-    return _front(out, bars_flush(state, *out))
+    out = np.empty((COLUMNS, 1 if state[TICKS] > 0 else 0))
+    ends = np.zeros(out.shape[1], np.int64)
+    bars_update(state, np.empty(0, np.int64), *np.empty((2, 0)), _NO_SIDE, _NO_QUOTES, ends, out)
+    return out
 
 
 def is_same_kind(state: Floats, other: Floats) -> bool:
     """Whether two states are of bars of one kind and size."""
-    return state.shape == other.shape and bool((state[[_KIND, _SIZE]] == other[[_KIND, _SIZE]]).all())
+    return state.shape == other.shape and bool((state[[KIND, SIZE]] == other[[KIND, SIZE]]).all())
 
 
 def open_ticks(state: Floats) -> int:
     """Ticks in the open bar."""
-    return int(state[_COUNT])
-
-
-def _empty(rows: int) -> tuple[Integers, Floats, Integers]:
-    return np.empty((TIMES, rows), np.int64), np.empty((VALUES, rows)), np.empty(rows, np.int64)
-
-
-def _front(out: tuple[Integers, Floats, Integers], bars: int) -> BarArrays:
-    times, values, ticks = out
-    return BarArrays(times[:, :bars].copy(), values[:, :bars].copy(), ticks[:bars].copy())
-
-
-def _bars(kind: float, size: float, ticks: tuple[Integers, Floats, Floats, Floats | None]) -> BarArrays:
-    timestamp, price, volume, side = ticks
-    state = bars_state(kind, size)
-    return update_bars(state, timestamp, price, volume, np.zeros(len(price)) if side is None else side)
+    return int(state[TICKS])
 
 
 def time_bars(
-    timestamp: Integers, price: Floats, volume: Floats, step_ns: int, *, side: Floats | None = None
-) -> BarArrays:
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    step_ns: int,
+    *,
+    side: Floats | None = None,
+    quotes: Floats | None = None,
+    prices_only: bool = False,
+) -> BarColumns:
     """Bars over fixed spans of time, the last open one included.
 
     Args:
         timestamp: (time,) int64, ns since the epoch, UTC, never decreasing.
-        price: (time,) float64, quote currency, not NaN. volume: (time,) float64, not NaN.
+        price: (time,) float64, quote currency, finite. volume: (time,) float64, finite.
         step_ns: length of a bar in ns; labels are its multiples.
         side: (time,) float64, +1 bought, -1 sold, else unknown; None = all by the tick rule.
+        quotes: (4, time) float64, bid, ask, bid size and ask size at each tick, NaN where missing; None = none.
+        prices_only: only times, prices, volume and dollar, in half the time; sides and quotes are then of no use.
 
     Raises:
         TypeError, ValueError: wrong dtype, lengths, size, or times that step back.
     """
-    state = bars_state(TIME, step_ns)
-    closed = update_bars(state, timestamp, price, volume, np.zeros(len(price)) if side is None else side)
-    last = flush_bars(state)
-    return BarArrays(
-        np.concatenate([closed.times, last.times], axis=1),
-        np.concatenate([closed.values, last.values], axis=1),
-        np.concatenate([closed.ticks, last.ticks]),
-    )
+    return _bars(bars_state(TIME, step_ns), (timestamp, price, volume, side, quotes), prices_only=prices_only)
 
 
 def tick_bars(
-    timestamp: Integers, price: Floats, volume: Floats, size: int, *, side: Floats | None = None
-) -> BarArrays:
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    size: int,
+    *,
+    side: Floats | None = None,
+    quotes: Floats | None = None,
+    prices_only: bool = False,
+) -> BarColumns:
     """Bars of `size` ticks each; an unfilled last bar is left out. Arguments and errors as in `time_bars`."""
-    return _bars(TICK, size, (timestamp, price, volume, side))
+    return _bars(bars_state(TICK, size), (timestamp, price, volume, side, quotes), prices_only=prices_only)
 
 
 def volume_bars(
-    timestamp: Integers, price: Floats, volume: Floats, size: float, *, side: Floats | None = None
-) -> BarArrays:
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    size: float,
+    *,
+    side: Floats | None = None,
+    quotes: Floats | None = None,
+    prices_only: bool = False,
+) -> BarColumns:
     """Bars closed by the tick that fills `size` of volume; an unfilled last bar is left out. As `time_bars`."""
-    return _bars(VOLUME, size, (timestamp, price, volume, side))
+    return _bars(bars_state(VOLUME, size), (timestamp, price, volume, side, quotes), prices_only=prices_only)
 
 
 def dollar_bars(
-    timestamp: Integers, price: Floats, volume: Floats, size: float, *, side: Floats | None = None
-) -> BarArrays:
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    size: float,
+    *,
+    side: Floats | None = None,
+    quotes: Floats | None = None,
+    prices_only: bool = False,
+) -> BarColumns:
     """Bars closed by the tick that fills `size` of price x volume; as `volume_bars`."""
-    return _bars(DOLLAR, size, (timestamp, price, volume, side))
+    return _bars(bars_state(DOLLAR, size), (timestamp, price, volume, side, quotes), prices_only=prices_only)
+
+
+def _bars(
+    state: Floats, ticks: tuple[Integers, Floats, Floats, Floats | None, Floats | None], *, prices_only: bool
+) -> BarColumns:
+    columns = PRICE_COLUMNS if prices_only else COLUMNS
+    return BarColumns(
+        _closed(state, _checked_ticks(state, *ticks), columns=columns, with_open=bool(state[KIND] == TIME))
+    )

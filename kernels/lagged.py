@@ -6,7 +6,9 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats, checked_count, run
 from kernels.compilation import kernel
+from kernels.logarithm import ln
 from kernels.rolling import SUM, moments_state, update_statistic
+from kernels.scratch import scratch
 
 _LAG, _RING = 1, 2
 _BLOCK = 256
@@ -14,25 +16,18 @@ _NEAR = 0.01  # of the squared half relative change: the series of `log_ratios` 
 
 
 def lag_state(lag: int) -> Floats:
-    """State that remembers the last `lag` rows: row r of all stands in slot r modulo `lag`."""
+    """State that remembers the last `lag` rows: row r of all stands in slot r modulo `lag`, NaN before there is one."""
     lag = checked_count("lag", lag)
-    state = np.zeros(_RING + lag)
-    state[_LAG] = lag
-    return state
+    return np.concatenate([[0.0, lag], np.full(lag, math.nan)])
 
 
 returns_state = log_returns_state = lag_state
 
 
 @kernel
-def recall(state, rows):  # type: ignore[no-untyped-def]
-    """The rows that lie `lag` before the next `rows` ones and came with earlier calls; NaN where there are none."""
-    lag = int(state[_LAG])
-    seen = int(state[ROWS])
-    past = np.empty(min(lag, rows))
-    for row in range(len(past)):
-        past[row] = state[_RING + (seen + row) % lag] if seen + row >= lag else math.nan
-    return past
+def recall(state, row):  # type: ignore[no-untyped-def]
+    """The value `lag` before row `row` of the next ones, where that came with earlier ones: `row` is below `lag`."""
+    return state[_RING + (int(state[ROWS]) + row) % int(state[_LAG])]
 
 
 @kernel
@@ -46,65 +41,77 @@ def remember(state, x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log_ratios(x, past, out):  # type: ignore[no-untyped-def]
+def log_ratio(x, past):  # type: ignore[no-untyped-def]
     """ln(x / past), NaN unless both are above 0.
 
     As 2·atanh((x - past) / (x + past)): no error grows as the two come close, and where they differ by less than a
-    fifth nine terms of the series are enough, which vectorise where a call of `log` does not.
+    fifth nine terms of the series are enough.
     """
+    near, value = _near_ratio(x, past)
+    return value if near else _far_ratio(x, past)
+
+
+@kernel
+def _near_ratio(x, past):  # type: ignore[no-untyped-def]
+    """Whether the two are near enough for the series, and what it says."""
+    ratio = (x - past) / (x + past)
+    square = ratio * ratio
+    series = 2.0 / 17.0
+    series = series * square + 2.0 / 15.0
+    series = series * square + 2.0 / 13.0
+    series = series * square + 2.0 / 11.0
+    series = series * square + 2.0 / 9.0
+    series = series * square + 2.0 / 7.0
+    series = series * square + 2.0 / 5.0
+    series = series * square + 2.0 / 3.0
+    return (square <= _NEAR) & (past > 0.0), ratio * (series * square) + 2.0 * ratio
+
+
+@kernel
+def _far_ratio(x, past):  # type: ignore[no-untyped-def]
+    value = ln(x / past)
+    return value if (x > 0.0) & (past > 0.0) else math.nan
+
+
+@kernel
+def log_ratios(x, past, out):  # type: ignore[no-untyped-def]
+    """`log_ratio` of rows, in blocks that vectorise: where all are near, the logarithm is not computed at all."""
     for start in range(0, len(x), _BLOCK):
-        rows = slice(start, min(start + _BLOCK, len(x)))
-        if _near_ratios(x[rows], past[rows], out[rows]) > 0:
-            _far_ratios(x[rows], past[rows], out[rows])
+        stop = min(start + _BLOCK, len(x))
+        far = 0
+        for row in range(np.uint64(start), np.uint64(stop)):
+            near, out[row] = _near_ratio(x[row], past[row])
+            far += 0 if near else 1
+        if far > 0:
+            for row in range(np.uint64(start), np.uint64(stop)):
+                near, value = _near_ratio(x[row], past[row])
+                distant = _far_ratio(x[row], past[row])
+                out[row] = value if near else distant
 
 
 @kernel
-def _near_ratios(x, past, out):  # type: ignore[no-untyped-def]
-    far = 0
-    for row in range(len(x)):
-        ratio = (x[row] - past[row]) / (x[row] + past[row])
-        square = ratio * ratio
-        far += 0 if square <= _NEAR and past[row] > 0.0 else 1
-        series = 2.0 / 17.0
-        series = series * square + 2.0 / 15.0
-        series = series * square + 2.0 / 13.0
-        series = series * square + 2.0 / 11.0
-        series = series * square + 2.0 / 9.0
-        series = series * square + 2.0 / 7.0
-        series = series * square + 2.0 / 5.0
-        series = series * square + 2.0 / 3.0
-        out[row] = ratio * (series * square) + 2.0 * ratio
-    return far
-
-
-@kernel
-def _far_ratios(x, past, out):  # type: ignore[no-untyped-def]
-    for row in range(len(x)):
-        ratio = (x[row] - past[row]) / (x[row] + past[row])
-        if not (ratio * ratio <= _NEAR and past[row] > 0.0):
-            out[row] = math.log(x[row] / past[row]) if x[row] > 0.0 and past[row] > 0.0 else math.nan
-
-
-@kernel
-def _ratios(x, past, out):  # type: ignore[no-untyped-def]
-    for row in range(len(x)):
-        change = (x[row] - past[row]) / past[row]
-        out[row] = math.nan if past[row] == 0.0 else change
+def _ratio(x, past):  # type: ignore[no-untyped-def]
+    change = (x - past) / past
+    return math.nan if past == 0.0 else change
 
 
 @kernel
 def returns_update(state, x, out):  # type: ignore[no-untyped-def]
-    past = recall(state, len(x))
-    _ratios(x[: len(past)], past, out[: len(past)])
-    _ratios(x[len(past) :], x[: len(x) - len(past)], out[len(past) :])
+    lag = int(state[_LAG])
+    for row in range(min(lag, len(x))):
+        out[row] = _ratio(x[row], recall(state, row))
+    for row in range(lag, len(x)):
+        out[row] = _ratio(x[row], x[row - lag])
     remember(state, x)
 
 
 @kernel
 def log_returns_update(state, x, out):  # type: ignore[no-untyped-def]
-    past = recall(state, len(x))
-    log_ratios(x[: len(past)], past, out[: len(past)])
-    log_ratios(x[len(past) :], x[: len(x) - len(past)], out[len(past) :])
+    lag = int(state[_LAG])
+    for row in range(min(lag, len(x))):
+        out[row] = log_ratio(x[row], recall(state, row))
+    if len(x) > lag:
+        log_ratios(x[lag:], x[: len(x) - lag], out[lag:])
     remember(state, x)
 
 
@@ -139,20 +146,32 @@ _ONE_ROW = _RING + 1  # a state that remembers one price stands before the rolli
 
 
 def realized_volatility_state(window: int) -> Floats:
-    """State of `realized_volatility`: one remembered price and the rolling sum."""
-    return np.concatenate([lag_state(1), moments_state(window)])
+    """State of `realized_volatility`: one remembered price, the rolling sum, working space for one row."""
+    return np.concatenate([lag_state(1), moments_state(window), [0.0]])
 
 
 @kernel
 def realized_volatility_update(state, x, out):  # type: ignore[no-untyped-def]
-    squares = np.empty(len(x))
-    first = 1 if state[ROWS] == 0.0 and len(x) > 0 else 0  # the first row has no return: it takes no place in a window
+    squares = scratch(state[-1:], len(x))
+    row = 0
+    if state[ROWS] == 0.0 and len(x) > 0:
+        remember(state[:_ONE_ROW], x[:1])  # the first row has no return: it takes no place in a window
+        out[0] = math.nan
+        row = 1
+    while row < len(x):
+        stop = min(row + len(squares), len(x))
+        _realize(state, x[row:stop], squares[: stop - row], out[row:stop])
+        row = stop
+    state[-1] = 0.0
+
+
+@kernel
+def _realize(state, x, squares, out):  # type: ignore[no-untyped-def]
     log_returns_update(state[:_ONE_ROW], x, squares)
     for row in range(len(x)):
         squares[row] *= squares[row]
-    out[:first] = math.nan
-    update_statistic(state[_ONE_ROW:], squares[first:], out[first:], SUM)
-    for row in range(first, len(x)):
+    update_statistic(state[_ONE_ROW : len(state) - 1], squares, out, SUM)
+    for row in range(len(x)):
         out[row] = math.sqrt(0.0 if out[row] < 0.0 else out[row])
 
 

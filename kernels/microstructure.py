@@ -9,7 +9,9 @@ import numpy as np
 
 from kernels.arrays import Floats, checked_count, run
 from kernels.compilation import kernel
+from kernels.logarithm import ln1p
 from kernels.rolling import SUM, ZSCORE, moments_state, update_statistic
+from kernels.scratch import scratch
 
 
 def tick_rule_state() -> Floats:
@@ -53,21 +55,38 @@ def tick_rule(price: Floats, out: Floats | None = None) -> Floats:
 
 
 def two_sums_state(window: int) -> Floats:
-    """State of a ratio of two rolling sums."""
-    return np.concatenate([moments_state(window), moments_state(window)])
+    """State of a ratio of two rolling sums: the sums, working space for one row."""
+    return np.concatenate([moments_state(window), moments_state(window), [0.0]])
 
 
 vwap_deviation_state = signed_volume_imbalance_state = two_sums_state
 
 
 @kernel
-def vwap_deviation_update(state, price, volume, out):  # type: ignore[no-untyped-def]
+def sum_products(state, x, weights, products, out):  # type: ignore[no-untyped-def]
+    """Take rows; write the rolling sum of `x * weights` to `out` and that of the weights over their products."""
     half = len(state) // 2
-    total = np.empty(len(price))
-    update_statistic(state[:half], price * volume, out, SUM)
-    update_statistic(state[half:], volume, total, SUM)
+    for row in range(len(x)):
+        products[row] = x[row] * weights[row]
+    update_statistic(state[:half], products, out, SUM)
+    update_statistic(state[half : 2 * half], weights, products, SUM)
+
+
+@kernel
+def vwap_deviation_update(state, price, volume, out):  # type: ignore[no-untyped-def]
+    totals = scratch(state[-1:], len(price))
+    for start in range(0, len(price), len(totals)):
+        stop = min(start + len(totals), len(price))
+        _deviate(state, price[start:stop], volume[start:stop], totals[: stop - start], out[start:stop])
+    state[-1] = 0.0
+
+
+@kernel
+def _deviate(state, price, volume, totals, out):  # type: ignore[no-untyped-def]
+    sum_products(state, price, volume, totals, out)
     for row in range(len(price)):
-        out[row] = 0.0 if total[row] == 0.0 else price[row] * total[row] / out[row] - 1.0
+        deviation = price[row] * totals[row] / out[row] - 1.0
+        out[row] = 0.0 if totals[row] == 0.0 else deviation
 
 
 def vwap_deviation(price: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -101,11 +120,12 @@ def divide_flow(flow, total):  # type: ignore[no-untyped-def]
 
 @kernel
 def signed_volume_imbalance_update(state, sign, volume, out):  # type: ignore[no-untyped-def]
-    half = len(state) // 2
-    total = np.empty(len(sign))
-    update_statistic(state[:half], sign * volume, out, SUM)
-    update_statistic(state[half:], volume, total, SUM)
-    divide_flow(out, total)
+    totals = scratch(state[-1:], len(sign))
+    for start in range(0, len(sign), len(totals)):
+        stop = min(start + len(totals), len(sign))
+        sum_products(state, sign[start:stop], volume[start:stop], totals[: stop - start], out[start:stop])
+        divide_flow(out[start:stop], totals[: stop - start])
+    state[-1] = 0.0
 
 
 def signed_volume_imbalance(sign: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -128,15 +148,21 @@ def signed_volume_imbalance(sign: Floats, volume: Floats, window: int, out: Floa
     return run(signed_volume_imbalance_update, signed_volume_imbalance_state(window), inputs, out)
 
 
-volume_zscore_state = moments_state
+def volume_zscore_state(window: int) -> Floats:
+    """State of `volume_zscore`: the rolling moments, working space for one row."""
+    return np.append(moments_state(checked_count("window", window, least=2)), 0.0)
 
 
 @kernel
 def volume_zscore_update(state, volume, out):  # type: ignore[no-untyped-def]
-    logs = np.empty(len(volume))
-    for row in range(len(volume)):
-        logs[row] = math.log1p(volume[row]) if volume[row] >= 0.0 else math.nan
-    update_statistic(state, logs, out, ZSCORE)
+    space = scratch(state[-1:], len(volume))
+    for start in range(0, len(volume), len(space)):
+        stop = min(start + len(space), len(volume))
+        logs = space[: stop - start]
+        for row in range(len(logs)):
+            logs[row] = ln1p(volume[start + row])
+        update_statistic(state[: len(state) - 1], logs, out[start:stop], ZSCORE)
+    state[-1] = 0.0
 
 
 def volume_zscore(volume: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -154,5 +180,4 @@ def volume_zscore(volume: Floats, window: int, out: Floats | None = None) -> Flo
     Raises:
         TypeError, ValueError: wrong dtype, dimension or window; the message names the argument.
     """
-    state = volume_zscore_state(checked_count("window", window, least=2))
-    return run(volume_zscore_update, state, {"volume": volume}, out)
+    return run(volume_zscore_update, volume_zscore_state(window), {"volume": volume}, out)

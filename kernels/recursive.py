@@ -1,42 +1,42 @@
-"""Recursions over all rows so far: EMA, MACD, and Wilder's RSI and ATR; Bollinger bands stand here with them.
+"""Recursions over all rows so far: EMA, and Wilder's RSI and ATR.
 
-A row with a NaN input takes no part: its output is NaN, the state stays as it was, and the next row goes on from
-there. Libraries differ on this (TA-Lib stays NaN to the end); one missing tick should not silence a day.
+A row with a NaN or infinite input takes no part: its output is NaN, the state stays as it was, and the next row goes on
+from there. Libraries differ on this (TA-Lib stays NaN to the end); one missing tick should not silence a day.
+
+Each is a discounted sum times its weight, or a ratio of such sums, where the weights cancel out.
 """
 
 import math
 
 import numpy as np
 
-from kernels.arrays import ROWS, Floats, checked_count, run, run_many
-from kernels.compilation import kernel
-from kernels.rolling import MEAN, POPULATION_STD, moments_state, update_statistic
-
-_PERIOD, _VALUE, _SECOND, _PREVIOUS = 1, 2, 3, 4
+from kernels.arrays import Floats, checked_count, run
+from kernels.compilation import ONE, kernel
+from kernels.discounted import (
+    FOUR,
+    SUM_SIZE,
+    THREE,
+    TWO,
+    advance_sum,
+    begins_group,
+    discounted_state,
+    ema_weight,
+    end_group,
+    exponential_state,
+    group_base,
+    group_sums,
+    update_sum,
+)
 
 
 def ema_state(span: int) -> Floats:
-    """State of `ema`: rows taken, span, value."""
-    return np.array([0.0, checked_count("span", span), 0.0])
+    """State of `ema`: a discounted sum and its weight."""
+    return np.append(exponential_state(span), ema_weight(span))
 
 
 @kernel
 def ema_update(state, x, out):  # type: ignore[no-untyped-def]
-    rows = state[ROWS]
-    span = state[_PERIOD]
-    average = state[_VALUE]
-    weight = 2.0 / (span + 1.0)
-    rest = 1.0 - weight
-    for row in range(len(x)):
-        value = x[row]
-        out[row] = math.nan
-        if value == value:
-            average = weight * value + rest * average if rows > 0.0 else value
-            rows += 1.0
-            if rows >= span:
-                out[row] = average
-    state[ROWS] = rows
-    state[_VALUE] = average
+    update_sum(state, x, out, state[SUM_SIZE])
 
 
 def ema(x: Floats, span: int, out: Floats | None = None) -> Floats:
@@ -58,88 +58,84 @@ def ema(x: Floats, span: int, out: Floats | None = None) -> Floats:
     return run(ema_update, ema_state(span), {"x": x}, out)
 
 
-_EMA_SIZE = 3
+_GAINS, _LOSSES = slice(0, SUM_SIZE), slice(SUM_SIZE, 2 * SUM_SIZE)
 
 
-def macd_state(fast: int = 12, slow: int = 26, signal: int = 9) -> Floats:
-    """State of `macd`: three averages."""
-    if fast >= slow:
-        raise ValueError(f"fast: expected fewer rows than slow ({slow}), received {fast}")
-    return np.concatenate([ema_state(fast), ema_state(slow), ema_state(signal)])
+def _wilder(period: int) -> Floats:
+    """Wilder's average times `period`: the first `period` values added up, then `1 - 1 / period` of the sum before."""
+    return discounted_state(1.0 - 1.0 / checked_count("period", period), period, lead=period)
 
 
-@kernel
-def macd_update(state, x, line, signal, histogram):  # type: ignore[no-untyped-def]
-    ema_update(state[:_EMA_SIZE], x, line)
-    ema_update(state[_EMA_SIZE : 2 * _EMA_SIZE], x, signal)
-    for row in range(len(x)):
-        line[row] -= signal[row]
-    ema_update(state[2 * _EMA_SIZE :], line, signal)
-    for row in range(len(x)):
-        histogram[row] = line[row] - signal[row]
-
-
-def macd(x: Floats, fast: int = 12, slow: int = 26, signal: int = 9) -> tuple[Floats, Floats, Floats]:
-    """Moving average convergence divergence: EMA(fast) - EMA(slow), its EMA, and their difference.
-
-    Each average is `ema`, so values settle on TA-Lib's (which starts them from means) as the start fades.
-
-    Args:
-        x: (time,) float64, a price.
-        fast, slow, signal: spans in rows; fast < slow.
-
-    Returns:
-        (line, signal, histogram), each (time,) float64 in the unit of `x`; NaN for the first `slow - 1` rows of
-        the line and `slow + signal - 2` rows of the others, and where `x` is NaN.
-
-    Raises:
-        TypeError, ValueError: wrong dtype, dimension or span; the message names the argument.
-    """
-    line, smooth, histogram = run_many(macd_update, macd_state(fast, slow, signal), {"x": x}, 3)
-    return line, smooth, histogram
-
-
-@kernel
-def wilder(average, value, count, period):  # type: ignore[no-untyped-def]
-    """Wilder's average after one more value: a plain mean of the first `period` values, then weight 1 / period."""
-    weight = 1.0 / period
-    if count >= period:
-        return (1.0 - weight) * average + weight * value
-    average += value
-    return average / period if count + 1.0 == period else average
+_BEFORE = 2 * SUM_SIZE
 
 
 def rsi_state(period: int = 14) -> Floats:
-    """State of `rsi`: changes taken, period, average gain, average loss, previous value."""
-    return np.array([0.0, checked_count("period", period), 0.0, 0.0, math.nan])
+    """State of `rsi`: the sums of gains and of losses, the previous value."""
+    return np.concatenate([_wilder(period), _wilder(period), [math.nan]])
 
 
 @kernel
 def rsi_update(state, x, out):  # type: ignore[no-untyped-def]
-    rows = state[ROWS]
-    period = state[_PERIOD]
-    gain = state[_VALUE]
-    loss = state[_SECOND]
-    previous = state[_PREVIOUS]
-    for row in range(len(x)):
-        value = x[row]
-        out[row] = math.nan
-        if value != value:
-            continue
-        change = value - previous
-        previous = value
-        if change != change:
-            continue
-        gain = wilder(gain, change if change > 0.0 else 0.0, rows, period)
-        loss = wilder(loss, -change if change < 0.0 else 0.0, rows, period)
-        rows += 1.0
-        if rows >= period:
-            total = gain + loss
-            out[row] = 50.0 if total == 0.0 else 100.0 * (gain / total)
-    state[ROWS] = rows
-    state[_VALUE] = gain
-    state[_SECOND] = loss
-    state[_PREVIOUS] = previous
+    row = 0
+    while row < len(x):
+        if begins_group(state, len(x) - row):
+            row += _rsi_groups(state, x[row:], out[row:])
+        if row < len(x):
+            out[row] = _advance_rsi(state, x[row])
+            row += 1
+
+
+@kernel
+def _advance_rsi(state, value):  # type: ignore[no-untyped-def]
+    if value - value != 0.0:
+        return math.nan
+    gain, loss = _gain_and_loss(value, state[_BEFORE])
+    state[_BEFORE] = value
+    check = gain + loss
+    if check - check != 0.0:
+        return math.nan
+    return _share(advance_sum(state[_GAINS], gain), advance_sum(state[_LOSSES], loss))
+
+
+@kernel
+def _gain_and_loss(value, previous):  # type: ignore[no-untyped-def]
+    change = value - previous
+    gain = change if change > 0.0 else 0.0
+    return gain, gain - change
+
+
+@kernel
+def _share(gain, loss):  # type: ignore[no-untyped-def]
+    total = gain + loss
+    return 50.0 if total == 0.0 else 100.0 * (gain / total)
+
+
+@kernel
+def _rsi_groups(state, x, out):  # type: ignore[no-untyped-def]
+    gain, powers = group_base(state)
+    loss, _ = group_base(state[_LOSSES])
+    previous = state[_BEFORE]
+    row = np.uint64(0)
+    while row + FOUR <= np.uint64(len(x)):
+        gain0, loss0 = _gain_and_loss(x[row], previous)
+        gain1, loss1 = _gain_and_loss(x[row + ONE], x[row])
+        gain2, loss2 = _gain_and_loss(x[row + TWO], x[row + ONE])
+        gain3, loss3 = _gain_and_loss(x[row + THREE], x[row + TWO])
+        gains, check = group_sums(gain, powers, gain0, gain1, gain2, gain3)
+        losses, other = group_sums(loss, powers, loss0, loss1, loss2, loss3)
+        check += other
+        if check - check != 0.0:
+            break
+        gain, loss, previous = gains[3], losses[3], x[row + THREE]
+        out[row] = _share(gains[0], losses[0])
+        out[row + ONE] = _share(gains[1], losses[1])
+        out[row + TWO] = _share(gains[2], losses[2])
+        out[row + THREE] = _share(gain, loss)
+        row += FOUR
+    end_group(state, gain, row)
+    end_group(state[_LOSSES], loss, row)
+    state[_BEFORE] = previous
+    return int(row)
 
 
 def rsi(x: Floats, period: int = 14, out: Floats | None = None) -> Floats:
@@ -162,35 +158,64 @@ def rsi(x: Floats, period: int = 14, out: Floats | None = None) -> Floats:
     return run(rsi_update, rsi_state(period), {"x": x}, out)
 
 
+_ATR_WEIGHT, _CLOSE = SUM_SIZE, SUM_SIZE + 1
+
+
 def atr_state(period: int = 14) -> Floats:
-    """State of `atr`: ranges taken, period, average, unused, previous close."""
-    return np.array([0.0, checked_count("period", period), 0.0, 0.0, math.nan])
+    """State of `atr`: the sum of ranges, its weight, the previous close."""
+    return np.concatenate([_wilder(period), [1.0 / period, math.nan]])
 
 
 @kernel
 def atr_update(state, high, low, close, out):  # type: ignore[no-untyped-def]
-    rows = state[ROWS]
-    period = state[_PERIOD]
-    average = state[_VALUE]
-    previous = state[_PREVIOUS]
-    for row in range(len(close)):
-        out[row] = math.nan
-        spread = high[row] - low[row]
-        if spread != spread or close[row] != close[row]:
-            continue
-        up = abs(high[row] - previous)
-        down = abs(low[row] - previous)
-        begins = previous != previous
-        previous = close[row]
-        if begins:
-            continue
-        average = wilder(average, max(spread, up, down), rows, period)
-        rows += 1.0
-        if rows >= period:
-            out[row] = average
-    state[ROWS] = rows
-    state[_VALUE] = average
-    state[_PREVIOUS] = previous
+    row = 0
+    while row < len(close):
+        if begins_group(state, len(close) - row):
+            row += _atr_groups(state, high[row:], low[row:], close[row:], out[row:])
+        if row < len(close):
+            out[row] = state[_ATR_WEIGHT] * _advance_atr(state, high[row], low[row], close[row])
+            row += 1
+
+
+@kernel
+def _advance_atr(state, high, low, close):  # type: ignore[no-untyped-def]
+    previous = state[_CLOSE]
+    reach = _true_range(high, low, previous)
+    if (reach - reach) + (close - close) != 0.0:
+        return math.nan
+    state[_CLOSE] = close
+    return advance_sum(state, reach) if previous == previous else math.nan
+
+
+@kernel
+def _true_range(high, low, previous):  # type: ignore[no-untyped-def]
+    """Of high and low with the previous close among them: Wilder's largest of three, as long as high >= low."""
+    return (previous if previous > high else high) - (previous if previous < low else low)
+
+
+@kernel
+def _atr_groups(state, high, low, close, out):  # type: ignore[no-untyped-def]
+    base, powers = group_base(state)
+    weight, previous = state[_ATR_WEIGHT], state[_CLOSE]
+    row = np.uint64(0)
+    while row + FOUR <= np.uint64(len(close)):
+        range0 = _true_range(high[row], low[row], previous)
+        range1 = _true_range(high[row + ONE], low[row + ONE], close[row])
+        range2 = _true_range(high[row + TWO], low[row + TWO], close[row + ONE])
+        range3 = _true_range(high[row + THREE], low[row + THREE], close[row + TWO])
+        sums, check = group_sums(base, powers, range0, range1, range2, range3)
+        check += close[row] + close[row + ONE] + (close[row + TWO] + close[row + THREE])
+        if check - check != 0.0:
+            break
+        base, previous = sums[3], close[row + THREE]
+        out[row] = weight * sums[0]
+        out[row + ONE] = weight * sums[1]
+        out[row + TWO] = weight * sums[2]
+        out[row + THREE] = weight * base
+        row += FOUR
+    end_group(state, base, row)
+    state[_CLOSE] = previous
+    return int(row)
 
 
 def atr(high: Floats, low: Floats, close: Floats, period: int = 14, out: Floats | None = None) -> Floats:
@@ -210,37 +235,3 @@ def atr(high: Floats, low: Floats, close: Floats, period: int = 14, out: Floats 
         TypeError, ValueError: wrong dtype, dimension, lengths or period; the message names the argument.
     """
     return run(atr_update, atr_state(period), {"high": high, "low": low, "close": close}, out)
-
-
-def bollinger_state(window: int = 20, width: float = 2.0) -> Floats:
-    """State of `bollinger`: the width, then the rolling mean and the rolling deviation."""
-    return np.concatenate([[float(width)], moments_state(window), moments_state(window)])
-
-
-@kernel
-def bollinger_update(state, x, lower, middle, upper):  # type: ignore[no-untyped-def]
-    half = len(state) // 2
-    update_statistic(state[1 : 1 + half], x, middle, MEAN)
-    update_statistic(state[1 + half :], x, upper, POPULATION_STD)
-    for row in range(len(x)):
-        band = state[0] * upper[row]
-        lower[row] = middle[row] - band
-        upper[row] = middle[row] + band
-
-
-def bollinger(x: Floats, window: int = 20, width: float = 2.0) -> tuple[Floats, Floats, Floats]:
-    """Bollinger bands: rolling mean ∓ `width` population standard deviations (ddof = 0, as Bollinger and TA-Lib).
-
-    Args:
-        x: (time,) float64, a price.
-        window: rows, at least 1.
-        width: standard deviations.
-
-    Returns:
-        (lower, middle, upper), each (time,) float64 in the unit of `x`; NaN as in `rolling_mean`.
-
-    Raises:
-        TypeError, ValueError: wrong dtype, dimension or window; the message names the argument.
-    """
-    lower, middle, upper = run_many(bollinger_update, bollinger_state(window, width), {"x": x}, 3)
-    return lower, middle, upper

@@ -3,13 +3,16 @@
 Windows are taken one by one and summed in long double. The tests compare every kernel with its twin.
 """
 
+import collections
+import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.arrays import Floats, Integers
-from kernels.bars import FILL_TOLERANCE, BarArrays
+from kernels.bars import COLUMN_NAMES, FILL_TOLERANCE, QUOTE_NAMES, QUOTES, BarColumns
 
 Exact = NDArray[np.longdouble]
 _NAN = float("nan")
@@ -50,12 +53,110 @@ def rolling_zscore(x: Floats, window: int) -> Floats:
     return _by_window(x, window, _zscore)
 
 
+def rolling_moments(x: Floats, window: int) -> tuple[Floats, Floats, Floats]:
+    return rolling_mean(x, window), rolling_std(x, window), rolling_zscore(x, window)
+
+
+def _skewness(values: Exact) -> float:
+    n, deviations = len(values), values - values.mean()
+    second, third = (deviations**2).mean(), (deviations**3).mean()
+    return float(np.sqrt(np.longdouble(n * (n - 1))) / (n - 2) * third / second**1.5) if second > 0.0 else _NAN
+
+
+def rolling_skew(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, _skewness)
+
+
+def _kurtosis(values: Exact) -> float:
+    n, deviations = len(values), values - values.mean()
+    second, fourth = (deviations**2).mean(), (deviations**4).mean()
+    if second == 0.0:
+        return _NAN
+    return float((n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * fourth / second**2 - 3 * (n - 1)))
+
+
+def rolling_kurt(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, _kurtosis)
+
+
+def _by_two_windows(x: Floats, y: Floats, window: int, statistic: Callable[[Exact, Exact], float]) -> Floats:
+    out = np.full(len(x), _NAN)
+    for end in range(window, len(x) + 1):
+        left, right = (values[end - window : end].astype(np.longdouble) for values in (x, y))
+        if np.isfinite(left).all() and np.isfinite(right).all():
+            out[end - 1] = statistic(left - left.mean(), right - right.mean())
+    return out
+
+
+def rolling_cov(x: Floats, y: Floats, window: int) -> Floats:
+    return _by_two_windows(x, y, window, lambda left, right: (left * right).sum() / (window - 1))
+
+
+def _correlation(left: Exact, right: Exact) -> float:
+    scale = np.sqrt((left**2).sum() * (right**2).sum())
+    return float((left * right).sum() / scale) if scale > 0.0 else _NAN
+
+
+def rolling_corr(x: Floats, y: Floats, window: int) -> Floats:
+    return _by_two_windows(x, y, window, _correlation)
+
+
+def _line(values: Exact) -> tuple[np.longdouble, Exact]:
+    """Slope of the least-squares line on time, and the residuals."""
+    time = np.arange(len(values), dtype=np.longdouble) - np.longdouble(len(values) - 1) / 2
+    deviations = values - values.mean()
+    slope = (time * deviations).sum() / (time**2).sum()
+    return slope, deviations - slope * time
+
+
+def rolling_slope(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, lambda values: float(_line(values)[0]))
+
+
+def _rsquare(values: Exact) -> float:
+    total = ((values - values.mean()) ** 2).sum()
+    return float(1.0 - (_line(values)[1] ** 2).sum() / total) if total > 0.0 else _NAN
+
+
+def rolling_rsquare(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, _rsquare)
+
+
+def rolling_resid(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, lambda values: float(_line(values)[1][-1]))
+
+
 def rolling_min(x: Floats, window: int) -> Floats:
     return _by_window(x, window, lambda values: values.min(), finite=False)
 
 
 def rolling_max(x: Floats, window: int) -> Floats:
     return _by_window(x, window, lambda values: values.max(), finite=False)
+
+
+def rolling_argmin(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, lambda values: window - 1 - int(values.argmin()), finite=False)
+
+
+def rolling_argmax(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, lambda values: window - 1 - int(values.argmax()), finite=False)
+
+
+def rolling_median(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, lambda values: float(np.median(values)))
+
+
+def rolling_quantile(x: Floats, window: int, q: float) -> Floats:
+    return _by_window(x, window, lambda values: float(np.quantile(values, q)))
+
+
+def _mean_rank(values: Exact) -> float:
+    below, equal = (values < values[-1]).sum(), (values == values[-1]).sum()
+    return float((below + (equal + 1) / 2) / len(values))
+
+
+def rolling_rank(x: Floats, window: int) -> Floats:
+    return _by_window(x, window, _mean_rank)
 
 
 def returns(x: Floats, lag: int = 1) -> Floats:
@@ -85,7 +186,7 @@ def realized_volatility(x: Floats, window: int) -> Floats:
 
 def ema(x: Floats, span: int) -> Floats:
     out = np.full(len(x), _NAN)
-    rows = np.flatnonzero(~np.isnan(x))
+    rows = np.flatnonzero(np.isfinite(x))
     average = np.longdouble(0.0)
     for count, row in enumerate(rows, start=1):
         weight = np.longdouble(2.0) / (span + 1) if count > 1 else np.longdouble(1.0)
@@ -114,7 +215,7 @@ def _wilder(values: Floats, period: int) -> Floats:
 
 def rsi(x: Floats, period: int = 14) -> Floats:
     out = np.full(len(x), _NAN)
-    rows = np.flatnonzero(~np.isnan(x))
+    rows = np.flatnonzero(np.isfinite(x))
     changes = np.diff(x[rows])
     gains = _wilder(np.maximum(changes, 0.0), period)
     losses = _wilder(np.maximum(-changes, 0.0), period)
@@ -125,10 +226,27 @@ def rsi(x: Floats, period: int = 14) -> Floats:
 
 def atr(high: Floats, low: Floats, close: Floats, period: int = 14) -> Floats:
     out = np.full(len(close), _NAN)
-    rows = np.flatnonzero(~np.isnan(high + low + close))
+    rows = np.flatnonzero(np.isfinite(high + low + close))
     high, low, close = high[rows], low[rows], close[rows]
     ranges = np.maximum(high[1:] - low[1:], np.maximum(abs(high[1:] - close[:-1]), abs(low[1:] - close[:-1])))
     out[rows[1:]] = _wilder(ranges, period)
+    return out
+
+
+def adx(high: Floats, low: Floats, close: Floats, period: int = 14) -> Floats:
+    out = np.full(len(close), _NAN)
+    rows = np.flatnonzero(np.isfinite(high + low + close))
+    up, down = np.diff(high[rows].astype(np.longdouble)), -np.diff(low[rows].astype(np.longdouble))
+    rises, falls = np.where((up > down) & (up > 0.0), up, 0.0), np.where((down > up) & (down > 0.0), down, 0.0)
+    start, average = period - 1, np.longdouble(0.0)
+    rise, fall = rises[:start].sum(), falls[:start].sum()
+    for count, row in enumerate(rows[period:], start=1):
+        rise, fall = (old - old / period + new[start + count - 1] for old, new in ((rise, rises), (fall, falls)))
+        if rise + fall > 0.0:
+            dx = 100.0 * abs(rise - fall) / (rise + fall)
+            average = average + dx / period if count <= period else (average * (period - 1) + dx) / period
+        if count >= period:
+            out[row] = average
     return out
 
 
@@ -191,60 +309,167 @@ def gather_windows(matrix: NDArray[np.float64], starts: Integers, lookback: int)
     return np.array(windows).reshape(len(starts), lookback, matrix.shape[1])
 
 
-Ticks = tuple[Integers, Floats, Floats, Floats | None]
+@dataclass(frozen=True)
+class _Ticks:
+    timestamp: Integers
+    price: Floats
+    volume: Floats
+    side: Floats | None
+    quotes: Floats | None
+
+    def signs(self) -> Floats:
+        inferred = tick_rule(self.price)
+        return inferred if self.side is None else np.where(np.isin(self.side, (1.0, -1.0)), self.side, inferred)
+
+    def flow(self) -> Floats:
+        """Order-flow imbalance of each tick."""
+        flow = np.full(len(self.price), _NAN)
+        if self.quotes is None:
+            return flow
+        for row in range(len(flow)):
+            bid, ask, bids, asks = self.quotes[:, row]
+            bid_before, ask_before, bids_before, asks_before = self.quotes[:, max(row - 1, 0)]
+            if not np.isnan(self.quotes[:, max(row - 1, 0) : row + 1]).any():
+                bought = (bid >= bid_before) * bids - (bid <= bid_before) * bids_before
+                flow[row] = bought - (ask <= ask_before) * asks + (ask >= ask_before) * asks_before
+        return flow
 
 
-def _bar(ticks: Ticks, rows: range, label: int) -> tuple[list[int], list[float], int]:
-    timestamp, price, volume, side = ticks
-    inferred = tick_rule(price)
-    signs = inferred if side is None else np.where(np.isin(side, (1.0, -1.0)), side, inferred)
+def _bar(ticks: _Ticks, rows: range, label: int) -> Floats:
     inside = slice(rows.start, rows.stop)
-    prices, sizes = price[inside], volume[inside]
-    bought, sold = (sum(sizes[signs[inside] == sign].tolist()) for sign in (1.0, -1.0))
-    dollar = sum((prices * sizes).tolist())
-    values = [prices[0], prices.max(), prices.min(), prices[-1], sum(sizes.tolist()), dollar, bought, sold]
-    return [label, int(timestamp[rows.stop - 1])], [float(value) for value in values], len(rows)
+    price, volume, signs = ticks.price[inside], ticks.volume[inside], ticks.signs()[inside]
+    moves = np.diff(ticks.price, prepend=ticks.price[:1])[inside]
+    no_quotes = np.full(QUOTES, _NAN)
+    values = {
+        "open": price[0],
+        "high": price.max(),
+        "low": price.min(),
+        "close": price[-1],
+        "volume": sum(volume.tolist()),
+        "dollar": sum((price * volume).tolist()),
+        "buy_volume": sum(volume[signs == 1.0].tolist()),
+        "sell_volume": sum(volume[signs == -1.0].tolist()),
+        "ticks": len(rows),
+        "buys": (signs == 1.0).sum(),
+        "sells": (signs == -1.0).sum(),
+        "unchanged": (moves == 0.0).sum() - (rows.start == 0),
+        "path": sum(np.abs(moves).tolist()),
+        "largest": volume.max(),
+        **dict(zip(QUOTE_NAMES, no_quotes if ticks.quotes is None else ticks.quotes[:, rows.stop - 1], strict=True)),
+        "quote_flow": sum(ticks.flow()[inside].tolist()),
+    }
+    times = np.array([label, ticks.timestamp[rows.stop - 1]], np.int64)
+    return np.concatenate([times.view(np.float64), [float(values[name]) for name in COLUMN_NAMES[2:]]])
 
 
-def _collect(bars: list[tuple[list[int], list[float], int]]) -> BarArrays:
-    times = np.array([times for times, _, _ in bars], np.int64).reshape(len(bars), 2).T
-    values = np.array([values for _, values, _ in bars]).reshape(len(bars), 8).T
-    return BarArrays(times, values, np.array([ticks for _, _, ticks in bars], np.int64))
+def _collect(bars: list[Floats]) -> BarColumns:
+    return BarColumns(np.array(bars).reshape(len(bars), len(COLUMN_NAMES)).T)
 
 
 def time_bars(
-    timestamp: Integers, price: Floats, volume: Floats, step_ns: int, *, side: Floats | None = None
-) -> BarArrays:
-    ticks = (timestamp, price, volume, side)
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    step_ns: int,
+    *,
+    side: Floats | None = None,
+    quotes: Floats | None = None,
+) -> BarColumns:
+    ticks = _Ticks(timestamp, price, volume, side, quotes)
     labels = [int(stamp) // step_ns * step_ns for stamp in timestamp]
     starts = [row for row in range(len(labels)) if row == 0 or labels[row] != labels[row - 1]]
     stops = [*starts[1:], len(labels)][: len(starts)]
     return _collect([_bar(ticks, range(a, b), labels[a]) for a, b in zip(starts, stops, strict=True)])
 
 
-def _filled(ticks: Ticks, amounts: Floats, size: float) -> BarArrays:
+def _filled(ticks: _Ticks, amounts: Floats, size: float) -> BarColumns:
     bars, start, filled = [], 0, 0.0
     for row, amount in enumerate(amounts):
         filled += amount
         if filled >= size * (1.0 - FILL_TOLERANCE):
-            bars.append(_bar(ticks, range(start, row + 1), int(ticks[0][start])))
+            bars.append(_bar(ticks, range(start, row + 1), int(ticks.timestamp[start])))
             start, filled = row + 1, 0.0
     return _collect(bars)
 
 
 def tick_bars(
-    timestamp: Integers, price: Floats, volume: Floats, size: int, *, side: Floats | None = None
-) -> BarArrays:
-    return _filled((timestamp, price, volume, side), np.ones(len(price)), size)
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    size: int,
+    *,
+    side: Floats | None = None,
+    quotes: Floats | None = None,
+) -> BarColumns:
+    return _filled(_Ticks(timestamp, price, volume, side, quotes), np.ones(len(price)), size)
 
 
 def volume_bars(
-    timestamp: Integers, price: Floats, volume: Floats, size: float, *, side: Floats | None = None
-) -> BarArrays:
-    return _filled((timestamp, price, volume, side), volume, size)
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    size: float,
+    *,
+    side: Floats | None = None,
+    quotes: Floats | None = None,
+) -> BarColumns:
+    return _filled(_Ticks(timestamp, price, volume, side, quotes), volume, size)
 
 
 def dollar_bars(
-    timestamp: Integers, price: Floats, volume: Floats, size: float, *, side: Floats | None = None
-) -> BarArrays:
-    return _filled((timestamp, price, volume, side), price * volume, size)
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    size: float,
+    *,
+    side: Floats | None = None,
+    quotes: Floats | None = None,
+) -> BarColumns:
+    return _filled(_Ticks(timestamp, price, volume, side, quotes), price * volume, size)
+
+
+def lag(x: Floats, rows: int) -> Floats:
+    """As `kernels.lag`."""
+    return np.concatenate([np.full(min(rows, len(x)), np.nan), x[: max(len(x) - rows, 0)]])
+
+
+def running_sum(x: Floats) -> Floats:
+    """As `kernels.running_sum`."""
+    return np.where(np.isnan(x), np.nan, np.cumsum(np.nan_to_num(x)))
+
+
+def run_length(x: Floats) -> Floats:
+    """As `kernels.run_length`."""
+    out = np.full(len(x), np.nan)
+    known = np.flatnonzero(~np.isnan(x))
+    length = 0
+    for before, row in itertools.pairwise(known):
+        step = int(np.sign(x[row] - x[before]))
+        if step:
+            length = length + step if length * step > 0 else step
+        out[row] = length
+    return out
+
+
+def sign_entropy(x: Floats, window: int) -> Floats:
+    """As `kernels.sign_entropy`."""
+    signs = np.sign(np.diff(x))
+    patterns = [tuple(signs[row - 2 : row + 1]) for row in range(2, len(signs))]
+    out = np.full(len(x), np.nan)
+    for last in range(window - 1, len(patterns)):
+        seen = patterns[last - window + 1 : last + 1]
+        if not np.isnan(seen).any():
+            shares = np.array(list(collections.Counter(seen).values())) / window
+            out[last + 3] = -(shares * np.log(shares)).sum() / np.log(27.0)
+    return out
+
+
+def fractional_difference(x: Floats, order: float) -> Floats:
+    """As `kernels.fractional_difference`, with weights as products of (k - 1 - order) / k."""
+    weights = [1.0]
+    while abs(weights[-1] * (len(weights) - 1 - order) / len(weights)) >= 1e-5:
+        weights.append(weights[-1] * (len(weights) - 1 - order) / len(weights))
+    out = np.full(len(x), np.nan)
+    for row in range(len(weights) - 1, len(x)):
+        out[row] = np.dot(weights, x[row - len(weights) + 1 : row + 1][::-1])
+    return out

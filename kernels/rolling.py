@@ -1,84 +1,39 @@
 """Statistics of the last `window` rows that rest on sums: sum, mean, variance, standard deviation, z-score.
 
-One construction serves them all. Absolute row numbers are cut into blocks of `window` rows. A window that ends
-in a block is a tail of the block before plus a head of its own, so its sum is `tails[position + 1] + head`:
-nothing is ever subtracted, hence no drift, and a value that has left the window leaves no trace. Sums are taken of
-`x - anchor`, where the anchor is the first row of the block: it lies in every window that ends there, so a
-constant window has exactly zero variance and 1e9 + noise loses nothing. All of it depends on the absolute row
-number alone, so any cut of the rows gives the same bits.
-
-Rows come one by one (`advance_moments`) or, where a whole block and the row after it are at hand, block by block
-(`_whole_blocks`): the heads of a block and the tails for the next one are two chains that the processor runs side by
-side, and what is made of the sums vectorises. Both do the same additions in the same order.
-
-A window that holds a NaN or an infinity gives NaN, and only such a window.
+How the sums are made, and why any cut of the rows gives the same bits, stands in `block_sums`. What is made of them
+vectorises. A window that holds a NaN or an infinity gives NaN, and only such a window.
 """
 
 import math
 
 import numpy as np
 
-from kernels.arrays import ROWS, Floats, checked_count, run
-from kernels.compilation import ONE, kernel
-
-WINDOW = 1
-_POSITION, _ANCHOR, _HEAD1, _HEAD2 = 2, 3, 4, 5
-_RING = 6  # the values of the block under way, then the tails of first and second powers
+from kernels.arrays import Floats, checked_count, run, run_many
+from kernels.block_sums import (
+    FEW,
+    POSITION,
+    TILE,
+    WINDOW,
+    advance_moments,
+    keep_block,
+    known_tails,
+    part_of_block,
+    sum_blocks,
+    sums_state,
+)
+from kernels.compilation import kernel
 
 # What is made of the sums; those up to DEVIATION need first powers only.
 SUM, MEAN, DEVIATION, VARIANCE, STD, ZSCORE, POPULATION_STD, RELATIVE_STD, BAND_POSITION = range(9)
 
-
-def moments_state(window: int) -> Floats:
-    """State of every statistic that is built on first and second powers: `8 + 3 * window` numbers."""
-    window = checked_count("window", window)
-    state = np.zeros(_RING + window + 2 * (window + 1))
-    state[WINDOW] = window
-    return state
-
-
-@kernel
-def _take_tails(block, anchor, tails1, tails2):  # type: ignore[no-untyped-def]
-    tail1 = 0.0
-    tail2 = 0.0
-    for row in range(len(block) - 1, 0, -1):
-        deviation = block[row] - anchor
-        tail1 += deviation
-        tail2 += deviation * deviation
-        tails1[row] = tail1
-        tails2[row] = tail2
-
-
-@kernel
-def advance_moments(state, value):  # type: ignore[no-untyped-def]
-    """Take one row; return (anchor, sum of x - anchor, sum of (x - anchor)²) over the window, NaN while it fills."""
-    window = int(state[WINDOW])
-    position = int(state[_POSITION])
-    tails1 = _RING + window
-    tails2 = tails1 + window + 1
-    if position == 0:
-        if state[ROWS] > 0.0:
-            _take_tails(state[_RING:tails1], value, state[tails1:tails2], state[tails2:])
-        state[_ANCHOR] = value
-        state[_HEAD1] = 0.0
-        state[_HEAD2] = 0.0
-    anchor = state[_ANCHOR]
-    deviation = value - anchor
-    state[_HEAD1] += deviation
-    state[_HEAD2] += deviation * deviation
-    state[_RING + position] = value
-    state[_POSITION] = 0.0 if position + 1 == window else position + 1.0
-    state[ROWS] += 1.0
-    if state[ROWS] < window:
-        return anchor, math.nan, math.nan
-    return anchor, state[tails1 + position + 1] + state[_HEAD1], state[tails2 + position + 1] + state[_HEAD2]
+moments_state = sums_state  # of every statistic here
 
 
 @kernel
 def statistic(kind, value, anchor, sum1, sum2, window):  # type: ignore[no-untyped-def]
     """What `kind` says of a window with these sums; rounding below zero variance is cut."""
     sum1 += sum1 - sum1  # turns an infinity into NaN
-    mean = sum1 / window
+    mean = sum1 * (1.0 / window)  # one division a call, not one a row
     if kind == SUM:
         return sum1 + anchor * window
     if kind == MEAN:
@@ -86,7 +41,7 @@ def statistic(kind, value, anchor, sum1, sum2, window):  # type: ignore[no-untyp
     if kind == DEVIATION:
         return value / (anchor + mean) - 1.0
     ddof = 0.0 if kind in (POPULATION_STD, BAND_POSITION) else 1.0
-    variance = (sum2 - sum1 * mean) / (window - ddof)
+    variance = (sum2 - sum1 * mean) * (1.0 / (window - ddof))
     variance = 0.0 if variance < 0.0 else variance
     if kind == VARIANCE:
         return variance
@@ -102,60 +57,37 @@ def statistic(kind, value, anchor, sum1, sum2, window):  # type: ignore[no-untyp
 @kernel
 def _whole_blocks(state, x, out, kind):  # type: ignore[no-untyped-def]
     """Take as many whole blocks as have a row after them, and return how many rows that was."""
-    width = state[WINDOW]
-    window = np.uint64(width)  # unsigned: no index is checked for being negative, and the loops vectorise
-    tails1 = np.zeros(int(window) + 1)
-    tails2 = np.zeros(int(window) + 1)
-    next1 = np.zeros(int(window) + 1)
-    next2 = np.zeros(int(window) + 1)
-    heads2 = np.zeros(int(window))
-    if state[ROWS] > 0.0:
-        _take_tails(state[_RING : _RING + int(window)], x[0], tails1, tails2)
-    blocks = (np.uint64(len(x)) - ONE) // window
-    for block in range(blocks):
-        first = block * window
-        anchor = x[first]
-        ahead = x[first + window]
-        head1 = 0.0
-        head2 = 0.0
-        tail1 = 0.0
-        tail2 = 0.0
-        if kind <= DEVIATION:
-            for position in range(window):
-                head1 += x[first + position] - anchor
-                heads2[position] = head1 + tails1[position + ONE]
-                mirror = window - ONE - position
-                tail1 += x[first + mirror] - ahead
-                next1[mirror] = tail1
-            for position in range(window):
-                row = first + position
-                out[row] = statistic(kind, x[row], anchor, heads2[position], 0.0, width)
-        else:
-            for position in range(window):
-                deviation = x[first + position] - anchor
-                head1 += deviation
-                head2 += deviation * deviation
-                out[first + position] = head1
-                heads2[position] = head2
-                mirror = window - ONE - position
-                deviation = x[first + mirror] - ahead
-                tail1 += deviation
-                tail2 += deviation * deviation
-                next1[mirror] = tail1
-                next2[mirror] = tail2
-            for position in range(window):
-                row = first + position
-                sum1 = tails1[position + ONE] + out[row]
-                sum2 = tails2[position + ONE] + heads2[position]
-                out[row] = statistic(kind, x[row], anchor, sum1, sum2, width)
-        tails1, next1 = next1, tails1
-        tails2, next2 = next2, tails2
-    rows = int(blocks * window)
-    if state[ROWS] == 0.0:
-        out[: int(window) - 1] = math.nan
-    state[_RING : _RING + int(window)] = x[rows - int(window) : rows]
-    state[ROWS] += rows
-    return rows
+    window = int(state[WINDOW])
+    tails, coming = np.zeros((2, window + 1)), np.zeros((2, window + 1))
+    known_tails(state, x[0], tails)
+    rows = (len(x) - 1) // window * window
+    tile = min(max(TILE // window, 2) * window, rows)
+    anchors, sums2 = np.empty(tile), np.empty(tile)
+    for start in range(0, rows, tile):
+        stop = min(start + tile, rows)
+        made = out[start:stop]
+        tails, coming = sum_blocks(x[start : stop + 1], window, kind > DEVIATION, tails, coming, anchors, made, sums2)
+        _finish(kind, x[start:stop], anchors, sums2, state[WINDOW], made)
+    return keep_block(state, x, rows)
+
+
+@kernel
+def _finish(kind, x, anchors, sums2, width, out):  # type: ignore[no-untyped-def]
+    """Replace first sums by what `kind` says."""
+    if kind <= DEVIATION:
+        for row in range(np.uint64(len(x))):
+            out[row] = statistic(kind, x[row], anchors[row], out[row], 0.0, width)
+    else:
+        for row in range(np.uint64(len(x))):
+            out[row] = statistic(kind, x[row], anchors[row], out[row], sums2[row], width)
+
+
+@kernel
+def _take_part(state, x, out, kind):  # type: ignore[no-untyped-def]
+    second = np.empty(len(x))
+    anchor = part_of_block(state, x, out, second)
+    for row in range(np.uint64(len(x))):
+        out[row] = statistic(kind, x[row], anchor, out[row], second[row], state[WINDOW])
 
 
 @kernel
@@ -164,11 +96,16 @@ def update_statistic(state, x, out, kind):  # type: ignore[no-untyped-def]
     window = int(state[WINDOW])
     row = 0
     while row < len(x):
-        if state[_POSITION] == 0.0 and len(x) - row > window:
+        if state[POSITION] == 0.0 and len(x) - row > window:
             row += _whole_blocks(state, x[row:], out[row:], kind)
-        anchor, sum1, sum2 = advance_moments(state, x[row])
-        out[row] = statistic(kind, x[row], anchor, sum1, sum2, state[WINDOW])
-        row += 1
+        stop = min(row + window - int(state[POSITION]), len(x))
+        if stop - row > FEW:
+            _take_part(state, x[row:stop], out[row:stop], kind)
+            row = stop
+        else:
+            anchor, sum1, sum2 = advance_moments(state, x[row])
+            out[row] = statistic(kind, x[row], anchor, sum1, sum2, state[WINDOW])
+            row += 1
 
 
 rolling_sum_state = rolling_mean_state = rolling_var_state = rolling_std_state = rolling_zscore_state = moments_state
@@ -197,6 +134,64 @@ def rolling_std_update(state, x, out):  # type: ignore[no-untyped-def]
 @kernel
 def rolling_zscore_update(state, x, out):  # type: ignore[no-untyped-def]
     update_statistic(state, x, out, ZSCORE)
+
+
+rolling_moments_state = moments_state
+
+
+@kernel
+def _finish_moments(x, anchors, sums1, sums2, width, mean, std, zscore):  # type: ignore[no-untyped-def]
+    for row in range(np.uint64(len(x))):
+        sum1 = sums1[row]
+        sum2 = sums2[row]
+        mean[row] = statistic(MEAN, x[row], anchors[row], sum1, sum2, width)
+        std[row] = statistic(STD, x[row], anchors[row], sum1, sum2, width)
+        zscore[row] = statistic(ZSCORE, x[row], anchors[row], sum1, sum2, width)
+
+
+@kernel
+def _whole_block_moments(state, x, mean, std, zscore):  # type: ignore[no-untyped-def]
+    """`_whole_blocks` for three statistics of the same sums."""
+    window = int(state[WINDOW])
+    tails, coming = np.zeros((2, window + 1)), np.zeros((2, window + 1))
+    known_tails(state, x[0], tails)
+    rows = (len(x) - 1) // window * window
+    tile = min(max(TILE // window, 2) * window, rows)
+    anchors, sums1, sums2 = np.empty(tile), np.empty(tile), np.empty(tile)
+    for start in range(0, rows, tile):
+        stop = min(start + tile, rows)
+        tails, coming = sum_blocks(x[start : stop + 1], window, True, tails, coming, anchors, sums1, sums2)
+        made = slice(start, stop)
+        _finish_moments(x[made], anchors, sums1, sums2, state[WINDOW], mean[made], std[made], zscore[made])
+    return keep_block(state, x, rows)
+
+
+@kernel
+def _part_moments(state, x, mean, std, zscore):  # type: ignore[no-untyped-def]
+    rows = len(x)
+    anchors, sums1, sums2 = np.empty(rows), np.empty(rows), np.empty(rows)
+    anchors[:] = part_of_block(state, x, sums1, sums2)
+    _finish_moments(x, anchors, sums1, sums2, state[WINDOW], mean, std, zscore)
+
+
+@kernel
+def rolling_moments_update(state, x, mean, std, zscore):  # type: ignore[no-untyped-def]
+    window = int(state[WINDOW])
+    row = 0
+    while row < len(x):
+        if state[POSITION] == 0.0 and len(x) - row > window:
+            row += _whole_block_moments(state, x[row:], mean[row:], std[row:], zscore[row:])
+        stop = min(row + window - int(state[POSITION]), len(x))
+        if stop - row > FEW:
+            part = slice(row, stop)
+            _part_moments(state, x[part], mean[part], std[part], zscore[part])
+            row = stop
+        else:
+            anchor, sum1, sum2 = advance_moments(state, x[row])
+            mean[row] = statistic(MEAN, x[row], anchor, sum1, sum2, state[WINDOW])
+            std[row] = statistic(STD, x[row], anchor, sum1, sum2, state[WINDOW])
+            zscore[row] = statistic(ZSCORE, x[row], anchor, sum1, sum2, state[WINDOW])
+            row += 1
 
 
 def rolling_sum(x: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -249,3 +244,13 @@ def rolling_zscore(x: Floats, window: int, out: Floats | None = None) -> Floats:
     """
     state = rolling_zscore_state(checked_count("window", window, least=2))
     return run(rolling_zscore_update, state, {"x": x}, out)
+
+
+def rolling_moments(x: Floats, window: int) -> tuple[Floats, Floats, Floats]:
+    """(rolling_mean, rolling_std, rolling_zscore) of one window from one pass over the sums, with the same bits.
+
+    Arguments, NaN rule and errors as in `rolling_zscore`; `window` is at least 2.
+    """
+    state = rolling_moments_state(checked_count("window", window, least=2))
+    mean, std, zscore = run_many(rolling_moments_update, state, {"x": x}, 3)
+    return mean, std, zscore

@@ -1,7 +1,7 @@
 """Rows for the feature engine: bars built from ticks by the kernels, or candles as they came."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
@@ -9,6 +9,7 @@ import polars as pl
 
 from kernels import bars as kernel_bars
 from kernels.arrays import Floats, Integers
+from kernels.bars import QUOTE_NAMES, QUOTES
 
 BarKind = Literal["none", "time", "tick", "volume", "dollar"]
 
@@ -19,7 +20,6 @@ _KERNEL_KIND = {
     "volume": kernel_bars.VOLUME,
     "dollar": kernel_bars.DOLLAR,
 }
-_BLOCK = 1 << 16  # ticks handed to the kernel at once: its output buffers stay in cache
 
 
 @dataclass(frozen=True)
@@ -43,62 +43,33 @@ class BarSpec:
         return f"{self.kind} bars of {self.size:g}"
 
 
-@dataclass(frozen=True)
-class Bars:
-    """Equal-length columns, oldest row first.
+class Bars(kernel_bars.BarColumns):
+    """Bars or candles, oldest row first; a slice is a view.
 
-    Attributes:
-        timestamp: (rows,) int64, label (start of the bar), ns since the epoch, UTC.
-        last_timestamp: (rows,) int64, time of the last tick in the bar: when the row is known.
-        open, high, low, close: (rows,) float64, prices in quote currency.
-        volume, dollar: (rows,) float64, traded quantity and traded value.
-        buy_volume, sell_volume: (rows,) float64, parts of the volume by side; 0 where sides are unknown.
-        ticks: (rows,) int64, ticks in the bar.
+    A candle has one tick, the sides, changes and largest trade that nothing tells of are 0, and its quotes are NaN.
     """
 
-    timestamp: Integers
-    last_timestamp: Integers
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-    dollar: Floats
-    buy_volume: Floats
-    sell_volume: Floats
-    ticks: Integers
-
-    def __len__(self) -> int:
-        return len(self.timestamp)
-
     def __getitem__(self, rows: slice) -> Self:
-        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return type(self)(self.columns[:, rows])
 
     @classmethod
     def from_candles(cls, frame: pl.DataFrame) -> Self:
         """Candles of one symbol, in time order. A candle is known at its own stamp: nothing says how long it is."""
-        timestamp = np.ascontiguousarray(frame["timestamp"].to_physical().to_numpy())
-        prices = {name: frame[name].to_numpy(writable=True) for name in ("open", "high", "low", "close", "volume")}
-        zeros = np.zeros(len(frame))
-        return cls(
-            timestamp=timestamp,
-            last_timestamp=timestamp,
-            **prices,
-            dollar=prices["close"] * prices["volume"],
-            buy_volume=zeros,
-            sell_volume=zeros,
-            ticks=np.ones(len(frame), np.int64),
-        )
+        columns = np.zeros((len(kernel_bars.COLUMN_NAMES), len(frame)))
+        bars = cls(columns)
+        bars.timestamp[:] = bars.last_timestamp[:] = frame["timestamp"].to_physical().to_numpy()
+        for name in ("open", "high", "low", "close", "volume"):
+            getattr(bars, name)[:] = frame[name].to_numpy()
+        np.multiply(bars.close, bars.volume, out=bars.dollar)
+        bars.ticks[:] = 1.0
+        for name in (*QUOTE_NAMES, "quote_flow"):
+            getattr(bars, name)[:] = np.nan
+        return bars
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
         """The rows of all parts, one after another."""
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-
-def _from_kernel(arrays: kernel_bars.BarArrays) -> Bars:
-    values = dict(zip(kernel_bars.VALUE_NAMES, arrays.values, strict=True))
-    return Bars(timestamp=arrays.times[0], last_timestamp=arrays.times[1], **values, ticks=arrays.ticks)
+        return cls(np.concatenate([part.columns for part in parts], axis=1))
 
 
 class BarBuilder:
@@ -108,16 +79,16 @@ class BarBuilder:
         self.spec = spec
         self.state = kernel_bars.bars_state(_KERNEL_KIND[spec.kind], 1 if spec.kind == "none" else spec.size)
 
-    def update(self, timestamp: Integers, price: Floats, volume: Floats, side: Floats | None = None) -> Bars:
+    def update(
+        self,
+        timestamp: Integers,
+        price: Floats,
+        volume: Floats,
+        side: Floats | None = None,
+        quotes: Floats | None = None,
+    ) -> Bars:
         """Take ticks in time order and return the bars they close; shapes and dtypes as `kernels.bars`."""
-        if side is None:
-            side = np.zeros(len(price))
-        parts = []
-        for start in range(0, max(len(price), 1), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            arrays = kernel_bars.update_bars(self.state, timestamp[rows], price[rows], volume[rows], side[rows])
-            parts.append(_from_kernel(arrays))
-        return parts[0] if len(parts) == 1 else Bars.concatenate(parts)
+        return Bars(kernel_bars.update_bars(self.state, timestamp, price, volume, side, quotes))
 
     @property
     def open_ticks(self) -> int:
@@ -128,14 +99,28 @@ class BarBuilder:
         """The open time bar, taken out of the state; other kinds have a bar only when it is full."""
         if self.spec.kind != "time":
             return self.update(np.empty(0, np.int64), np.empty(0), np.empty(0))
-        return _from_kernel(kernel_bars.flush_bars(self.state))
+        return Bars(kernel_bars.flush_bars(self.state))
 
 
-def tick_arrays(frame: pl.DataFrame) -> tuple[Integers, Floats, Floats, Floats]:
-    """(timestamp ns, price, volume, side) of a tick frame, as the builder takes them; an unknown side is 0."""
+def tick_arrays(frame: pl.DataFrame) -> tuple[Integers, Floats, Floats, Floats, Floats | None]:
+    """(timestamp ns, price, volume, side, quotes) of a tick frame, as the builder takes them.
+
+    An unknown side is 0, a missing part of a quote NaN; no quotes where the frame has no bid and ask.
+    """
     if "side" in frame.columns:
         side = frame["side"].cast(pl.Float64).fill_null(0.0).to_numpy(writable=True)
     else:
         side = np.zeros(len(frame))
     timestamp = frame["timestamp"].to_physical().to_numpy(writable=True)
-    return timestamp, frame["price"].to_numpy(writable=True), frame["volume"].to_numpy(writable=True), side
+    price, volume = (frame[name].to_numpy(writable=True) for name in ("price", "volume"))
+    return timestamp, price, volume, side, _quotes(frame)
+
+
+def _quotes(frame: pl.DataFrame) -> Floats | None:
+    if not {"bid", "ask"} <= set(frame.columns):
+        return None
+    quotes = np.full((QUOTES, len(frame)), np.nan)
+    for row, name in enumerate(QUOTE_NAMES):
+        if name in frame.columns:
+            quotes[row] = frame[name].to_numpy()
+    return quotes

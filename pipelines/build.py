@@ -17,20 +17,27 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from pipelines import parts
 from pipelines import store as stores
 from pipelines.bars import Bars, BarSpec, tick_arrays
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan, FeatureStream
-from pipelines.files import make_staging, pretty_json, publish_folder
+from pipelines.files import pretty_json, publish_folder, staging_beside
 from pipelines.ingest import Ingested
+from pipelines.parts import STAMP, Entry, Period
 from pipelines.quality import LATE, reason_counts
-from pipelines.store import STAMP, Entry, FeatureStore, Period
+from pipelines.schema import OHLC
+from pipelines.sources.cadence import check_one_length, measure_steps
+from pipelines.store import FeatureStore, by_symbol
 
 Progress = Callable[[int, int], None]
 Part = tuple[Bars, NDArray[np.float32]]
 
-_PUSH = 1 << 20  # input rows pushed through the engine between two reports of progress
+# Input rows pushed through the engine between two reports of progress. Not a power of two: columns of ticks as rows
+# would lie so many bytes apart that they evict each other from every cache, at twice the time.
+_PUSH = 1_000_000
 _DAY_NS = 86_400 * 10**9
+_TELLING = 1_000  # last candles of a store, which tell how long they are
 _DENSE = 150  # rows a day from which a file a day is worth having
 
 
@@ -66,23 +73,20 @@ def build_store(
     Raises:
         DataError: no row was accepted, `out` exists and `replace` is false, or it cannot be written.
     """
-    _refuse_foreign(out, replace)
+    require_vacant(out, replace)
     if ingested.frame.is_empty():
         counts = reason_counts(ingested.rejected)
         raise DataError(f"no row was accepted of {ingested.rows_in} read; quarantined: {counts}; check the hints")
-    staging = make_staging(out)
-    try:
+    with staging_beside(out) as staging:
         builder = _Builder(staging, _new_manifest(ingested, bars, plan))
         builder.add(ingested, progress)
         builder.manifest["documents"] = [
             vars(Entry.write(staging, stores.FEATURE_COLUMNS, pretty_json(plan.names))),
             vars(Entry.write(staging, stores.CONFIG, config_text.encode("utf-8"))),
-            stores.write_rejected(staging, ingested.rejected),
+            parts.write_rejected(staging, ingested.rejected),
         ]
         stores.write_manifest(staging, builder.manifest)
         publish_folder(staging, out, replace=replace)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return _report(FeatureStore.open(out), ingested)
 
 
@@ -107,6 +111,8 @@ def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress 
 def _append(store: FeatureStore, ingested: Ingested, progress: Progress | None) -> BuildReport:
     if ingested.kind != store.manifest["source_kind"]:
         raise DataError(f"{store.path}: holds {store.manifest['source_kind']}, received {ingested.kind}")
+    if ingested.kind == "candles":
+        _check_candle_length(store, ingested.frame)
     _clear_leftovers(store)
     fresh, late = _split_late(store, ingested.frame)
     held = len(late) if _all_known(store, ingested) else 0
@@ -116,11 +122,20 @@ def _append(store: FeatureStore, ingested: Ingested, progress: Progress | None) 
     builder = _Builder(store.path, manifest, store)
     builder.add(ingested, progress)
     if len(rejected):
-        builder.manifest["documents"].append(stores.write_rejected(store.path, rejected))
+        builder.manifest["documents"].append(parts.write_rejected(store.path, rejected))
     stores.write_manifest(store.path, builder.manifest)
     appended = FeatureStore.open(store.path)
     _retire(appended)
     return dataclasses.replace(_report(appended, ingested), held=held)
+
+
+def _check_candle_length(store: FeatureStore, fresh: pl.DataFrame) -> None:
+    """Raises DataError when the new candles of a symbol are longer or shorter than those that the store ends with."""
+    known = fresh["symbol"].unique().filter(fresh["symbol"].unique().is_in(store.symbols)).sort()
+    columns = ["timestamp", *OHLC, "volume"]
+    held = [store.tail(symbol, _TELLING)[0].select(columns).with_columns(symbol=pl.lit(symbol)) for symbol in known]
+    measured = [measure_steps(rows.with_row_index("_line"), str(store.path)) for rows in held]
+    check_one_length(pl.concat([*measured, measure_steps(fresh.with_row_index("_line"), "the new candles")]))
 
 
 def _all_known(store: FeatureStore, ingested: Ingested) -> bool:
@@ -130,14 +145,14 @@ def _all_known(store: FeatureStore, ingested: Ingested) -> bool:
 
 def _clear_leftovers(store: FeatureStore) -> None:
     """Remove what readers of the manifest before the present one needed, and what a crashed append left."""
-    shutil.rmtree(store.path / stores.RETIRED, ignore_errors=True)
+    shutil.rmtree(store.path / parts.RETIRED, ignore_errors=True)
     for path in store.leftovers():
         path.unlink(missing_ok=True)
 
 
 def _retire(store: FeatureStore) -> None:
     for path in store.leftovers():
-        target = stores.retired_path(store.path, path.name)
+        target = parts.retired_path(store.path, path.name)
         target.parent.mkdir(exist_ok=True)
         with contextlib.suppress(PermissionError):  # Windows: a reader has it open; the next append clears it
             path.replace(target)
@@ -152,6 +167,7 @@ class _Builder:
         self.previous = previous
         self.plan = FeaturePlan(manifest["features"])
         self.bars = BarSpec(**manifest["bars"])
+        self.files = by_symbol(manifest["files"])
 
     def add(self, ingested: Ingested, progress: Progress | None) -> None:
         """Process every symbol of the new rows, each going on from where the previous store ended."""
@@ -161,41 +177,35 @@ class _Builder:
             stream = FeatureStream(self.bars, self.plan)
             if self._continues(symbol):
                 stream.restore(self.previous.saved_state(symbol))  # type: ignore[union-attr]
-            parts = []
-            for part, taken in _push(stream, rows, is_candles=ingested.kind == "candles"):
-                parts.append(part)
+            pieces = []
+            for piece, taken in _push(stream, rows, is_candles=ingested.kind == "candles"):
+                pieces.append(piece)
                 done += taken
                 if progress:
                     progress(done, len(ingested.frame))
-            state = stores.write_state(self.root, symbol, stream.state)
+            state = parts.write_state(self.root, symbol, stream.state)
             open_part = stream.flush()
-            self._write(symbol, _table([*parts, open_part], self.plan.names))
+            self._write(symbol, _table([*pieces, open_part], self.plan.names))
             self.manifest["symbols"][symbol] = {
                 "open_bar": len(open_part[0]) > 0,
                 "last_input": int(rows["timestamp"].to_physical()[-1]),
                 "state": state,
             }
+        self.manifest["files"] = [file for symbol in sorted(self.files) for file in self.files[symbol]]
 
     def _continues(self, symbol: str) -> bool:
         return self.previous is not None and symbol in self.previous.symbols
 
     def _write(self, symbol: str, table: pa.Table) -> None:
         """Write new rows; the last file of the symbol so far is written anew with them, less its open bar."""
-        mine = [file for file in self.manifest["files"] if file["symbol"] == symbol]
-        if mine:
-            problem = Entry(mine[-1]["path"], mine[-1]["sha256"], mine[-1]["size"]).problem_at(
-                self.root / mine[-1]["path"]
-            )
-            if problem:
-                raise DataError(f"{problem}; the store is damaged: rebuild it")
-            with pq.ParquetFile(self.root / mine[-1]["path"]) as file:
-                tail = file.read()
+        files = self.files.setdefault(symbol, [])
+        if files:
+            entry = Entry.of(files.pop())
+            tail = pq.read_table(pa.BufferReader(entry.read(self.root / entry.path)))
             if self.manifest["symbols"][symbol]["open_bar"]:
                 tail = tail.slice(0, len(tail) - 1)
             table = pa.concat_tables([tail, table])
-            self.manifest["files"].remove(mine[-1])
-        self.manifest["files"] += stores.write_rows(self.root, symbol, table, self.manifest["period"])
-        self.manifest["files"].sort(key=lambda file: (file["symbol"], file["date"]))
+        files += parts.write_rows(self.root, symbol, table, self.manifest["period"])
 
 
 def _push(stream: FeatureStream, rows: pl.DataFrame, *, is_candles: bool) -> Iterator[tuple[Part, int]]:
@@ -207,9 +217,9 @@ def _push(stream: FeatureStream, rows: pl.DataFrame, *, is_candles: bool) -> Ite
             yield stream.push_ticks(*tick_arrays(piece)), len(piece)
 
 
-def _table(parts: list[Part], names: list[str]) -> pa.Table:
-    bars = Bars.concatenate([bars for bars, _ in parts])
-    features = np.concatenate([matrix.T for _, matrix in parts], axis=1)
+def _table(pieces: list[Part], names: list[str]) -> pa.Table:
+    bars = Bars.concatenate([bars for bars, _ in pieces])
+    features = np.concatenate([matrix.T for _, matrix in pieces], axis=1)
     columns: dict[str, Any] = {name: pa.array(getattr(bars, name), STAMP) for name in ("timestamp", "last_timestamp")}
     columns |= {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")}
     columns |= dict(zip(names, features, strict=True))
@@ -276,7 +286,8 @@ def _split_late(store: FeatureStore, frame: pl.DataFrame) -> tuple[pl.DataFrame,
     return frame.filter(~is_late.fill_null(False)), rejected
 
 
-def _refuse_foreign(out: Path, replace: bool) -> None:
+def require_vacant(out: Path, replace: bool) -> None:
+    """Raises DataError when something is at `out` that a build may not replace."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / stores.MANIFEST).is_file():

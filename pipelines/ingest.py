@@ -1,7 +1,7 @@
 """Market data files of any common form to canonical ticks or candles; no row is lost in silence."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,10 +62,15 @@ def read_source(path: str | Path, hints: SourceHints | None = None) -> Ingested:
 
 
 def read_archive(
-    sources: Sequence[str | Path], hints: SourceHints | None = None, *, progress: Progress | None = None
+    sources: Sequence[str | Path],
+    hints: SourceHints | None = None,
+    *,
+    needs: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> Ingested:
     """Read files, folders and globs as one archive, in stable time order.
 
+    needs : columns that each file must have, with what asks for it; checked after the first file already
     progress : called with (files done, files in all) after each file
 
     Raises
@@ -82,6 +87,7 @@ def read_archive(
         digests[path] = sha256_file(path)  # before: rows written while it is read are for the next time
         parts.append(read_file(path, hints))
         check_same_flavour(parts[0], parts[-1])
+        _check_needs(parts[-1], needs or {})
         if progress is not None:
             progress(done, len(paths))
     _refuse_copies(parts, digests)
@@ -100,6 +106,15 @@ def read_archive(
     )
     _check(ingested, paths)
     return ingested
+
+
+def _check_needs(part: Part, needs: Mapping[str, str]) -> None:
+    missing = [column for column in needs if column not in part.frame.columns]
+    if missing:
+        raise DataError(
+            f"{part.path}: feature {needs[missing[0]]} needs {', '.join(missing)}, which this source does not have; "
+            f"name the column with --column {missing[0]}=NAME if it is there, or take the feature out of `features`"
+        )
 
 
 def _check_table(paths: list[Path], hints: SourceHints) -> None:

@@ -1,12 +1,13 @@
-"""The same definitions as the libraries that define them: TA-Lib, pandas, Polars."""
+"""The same definitions as the libraries that define them: TA-Lib, pandas, Polars, bottleneck."""
 
+import bottleneck as bn
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import talib
 
-from kernels import extremes, lagged, microstructure, recursive, rolling
+from kernels import directional, extremes, lagged, lines, microstructure, ordered, recursive, rolling
 from tests.kernels.catalogue import market
 
 DATA = market(5000, seed=11)
@@ -34,9 +35,19 @@ def test_atr_is_talibs(period: int) -> None:
     )
 
 
+@pytest.mark.parametrize("period", [2, 14, 50])
+def test_adx_is_talibs(period: int) -> None:
+    still = {name: DATA[name].copy() for name in ("high", "low", "price")}
+    for values in still.values():
+        values[:60] = 100.0  # nothing moves at first: DX is undefined
+    for data in (DATA, still):
+        arrays = data["high"], data["low"], data["price"]
+        assert_same(directional.adx(*arrays, period), talib.ADX(*arrays, period))
+
+
 def test_bollinger_is_talibs() -> None:
     upper, middle, lower = talib.BBANDS(PRICE, 20, 2.0, 2.0)
-    for ours, theirs in zip(recursive.bollinger(PRICE), (lower, middle, upper), strict=True):
+    for ours, theirs in zip(lines.bollinger(PRICE), (lower, middle, upper), strict=True):
         assert_same(ours, theirs)
 
 
@@ -53,7 +64,7 @@ def test_macd_is_pandas_and_settles_on_talibs() -> None:
 
     line = average(series, 12) - average(series, 26)
     signal = average(line, 9)
-    ours = recursive.macd(PRICE)
+    ours = lines.macd(PRICE)
     for mine, theirs in zip(ours, (line, signal, line - signal), strict=True):
         assert_same(mine, theirs.to_numpy())
     for mine, theirs in zip(ours, talib.MACD(PRICE), strict=True):
@@ -71,6 +82,21 @@ def test_moments_and_extremes_are_polars(window: int) -> None:
     assert_same(rolling.rolling_zscore(PRICE, window), ((series - mean) / std).to_numpy(), 1e-6)
     assert_same(extremes.rolling_min(PRICE, window), series.rolling_min(window).to_numpy(), 0.0)
     assert_same(extremes.rolling_max(PRICE, window), series.rolling_max(window).to_numpy(), 0.0)
+
+
+@pytest.mark.parametrize("window", [1, 2, 20, 250])
+def test_order_statistics_are_pandas(window: int) -> None:
+    rolling_price, rolling_volume = (pd.Series(DATA[name]).rolling(window) for name in ("price", "volume"))
+    assert_same(ordered.rolling_median(PRICE, window), rolling_price.median().to_numpy())
+    assert_same(ordered.rolling_quantile(PRICE, window, 0.9), rolling_price.quantile(0.9).to_numpy())
+    assert_same(ordered.rolling_rank(PRICE, window), rolling_price.rank(pct=True).to_numpy())
+    assert_same(ordered.rolling_rank(DATA["volume"], window), rolling_volume.rank(pct=True).to_numpy())
+
+
+@pytest.mark.parametrize("window", [1, 2, 20, 250])
+def test_ages_of_extremes_are_bottlenecks(window: int) -> None:
+    assert_same(extremes.rolling_argmin(PRICE, window), bn.move_argmin(PRICE, window), 0.0)
+    assert_same(extremes.rolling_argmax(PRICE, window), bn.move_argmax(PRICE, window), 0.0)
 
 
 def test_returns_are_polars() -> None:

@@ -22,8 +22,9 @@ def test_oanda_ticks_give_leans_bars(
     day = Path("eurusd") / "20140508_quote.zip"
     ticks = read_source(oanda / "tick" / day, SourceHints(timezone="UTC")).frame
     builder = BarBuilder(BarSpec("time", step))
-    timestamp, _, volume, _ = tick_arrays(ticks)
-    made = Bars.concatenate([builder.update(timestamp, ticks[quote].to_numpy(writable=True), volume), builder.flush()])
+    timestamp, _, volume, _, quotes = tick_arrays(ticks)
+    price = ticks[quote].to_numpy(writable=True)
+    made = Bars.concatenate([builder.update(timestamp, price, volume, quotes=quotes), builder.flush()])
 
     names = ("open", "high", "low", "close")
     columns = {"timestamp": 0, **{name: first_column + place for place, name in enumerate(names)}}
@@ -33,6 +34,9 @@ def test_oanda_ticks_give_leans_bars(
     np.testing.assert_array_equal(made.timestamp, theirs["timestamp"].to_physical().to_numpy())
     for name in names:
         np.testing.assert_array_equal(getattr(made, name), theirs[name].to_numpy())
+    np.testing.assert_array_equal(getattr(made, quote), made.close)
+    assert np.isnan(made.bid_size).all()  # this source has no sizes
+    assert np.isnan(made.quote_flow).all()
 
 
 def test_every_tick_is_a_row_without_bars() -> None:
@@ -47,7 +51,7 @@ def test_every_tick_is_a_row_without_bars() -> None:
     assert len(builder.flush()) == 0
 
 
-def test_blocks_of_ticks_do_not_show() -> None:
+def test_cuts_of_the_ticks_do_not_show() -> None:
     rng = np.random.default_rng(0)
     stamps = np.cumsum(rng.integers(0, SECOND, 200_000))
     price = 100.0 + 0.01 * np.cumsum(rng.choice([-1.0, 1.0], 200_000))
@@ -56,8 +60,7 @@ def test_blocks_of_ticks_do_not_show() -> None:
     cut = BarBuilder(BarSpec("volume", 55.0))
     parts = [cut.update(stamps[i : i + 999], price[i : i + 999], volume[i : i + 999]) for i in range(0, 200_000, 999)]
     joined = Bars.concatenate(parts)
-    np.testing.assert_array_equal(whole.close, joined.close)
-    np.testing.assert_array_equal(whole.dollar, joined.dollar)
+    assert whole.columns.tobytes() == joined.columns.tobytes()
 
 
 def test_candles_pass_through() -> None:
@@ -72,4 +75,34 @@ def test_candles_pass_through() -> None:
     rows = Bars.from_candles(frame)
     np.testing.assert_array_equal(rows.timestamp, [0, 60 * SECOND])
     np.testing.assert_array_equal(rows.dollar, [3.0, 0.0])
-    assert rows.buy_volume.sum() == 0.0
+    np.testing.assert_array_equal(rows.ticks, [1, 1])
+    for name in ("buy_volume", "sell_volume", "buys", "sells", "unchanged", "path", "largest"):
+        np.testing.assert_array_equal(getattr(rows, name), [0, 0])
+    for name in ("bid", "ask", "bid_size", "ask_size", "quote_flow"):
+        assert np.isnan(getattr(rows, name)).all()
+
+
+def test_a_slice_is_a_view() -> None:
+    rows = BarBuilder(BarSpec("none", 1)).update(np.arange(3), np.ones(3), np.ones(3))
+    part = rows[1:]
+    assert np.shares_memory(part.columns, rows.columns)
+    np.testing.assert_array_equal(part.timestamp, [1, 2])
+    with pytest.raises(AttributeError, match="Bars has no column 'spread'"):
+        rows.spread  # noqa: B018
+
+
+def test_quotes_of_a_frame_are_handed_on() -> None:
+    frame = pl.DataFrame(
+        {
+            "timestamp": pl.Series([1, 2]).cast(pl.Datetime("ns", "UTC")),
+            "price": [1.0, 2.0],
+            "volume": [1.0, 1.0],
+            "bid": [0.9, None],
+            "ask": [1.1, 2.1],
+            "ask_size": [5.0, 6.0],
+        }
+    )
+    quotes = tick_arrays(frame)[4]
+    assert quotes is not None
+    np.testing.assert_array_equal(quotes, [[0.9, np.nan], [1.1, 2.1], [np.nan, np.nan], [5.0, 6.0]])
+    assert tick_arrays(frame.drop("bid"))[4] is None

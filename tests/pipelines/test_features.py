@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import reference
+from kernels.bars import COLUMN_NAMES
 from pipelines.bars import Bars, BarSpec
 from pipelines.errors import DataError
 from pipelines.features import FAMILIES, FeaturePlan, FeatureStream, parse_feature
@@ -19,22 +20,17 @@ HOUR = 3600 * 10**9
 
 def rows(count: int, seed: int = 0) -> Bars:
     data = market(count, seed)
-    stamps = 1_700_000_000 * 10**9 + HOUR * np.arange(count)
-    opened = np.clip(np.roll(data["price"], 1), data["low"], data["high"])
-    bought = data["volume"] * (data["sign"] > 0)
-    return Bars(
-        timestamp=stamps,
-        last_timestamp=stamps + HOUR // 2,
-        open=opened,
-        high=data["high"],
-        low=data["low"],
-        close=data["price"],
-        volume=data["volume"],
-        dollar=data["price"] * data["volume"],
-        buy_volume=bought,
-        sell_volume=data["volume"] - bought,
-        ticks=np.ones(count, np.int64),
-    )
+    bars = Bars(np.zeros((len(COLUMN_NAMES), count)))
+    bars.timestamp[:] = 1_700_000_000 * 10**9 + HOUR * np.arange(count)
+    bars.last_timestamp[:] = bars.timestamp + HOUR // 2
+    bars.open[:] = np.clip(np.roll(data["price"], 1), data["low"], data["high"])
+    bars.high[:], bars.low[:], bars.close[:] = data["high"], data["low"], data["price"]
+    bars.volume[:] = data["volume"]
+    bars.dollar[:] = data["price"] * data["volume"]
+    bars.buy_volume[:] = data["volume"] * (data["sign"] > 0)
+    bars.sell_volume[:] = data["volume"] - bars.buy_volume
+    bars.ticks[:] = 1.0
+    return bars
 
 
 def definitions(b: Bars) -> dict[str, np.ndarray]:
@@ -127,10 +123,11 @@ def test_any_cut_of_the_ticks_gives_the_same_bits(kind: str, seed: int, cuts: li
 
 
 def test_a_market_without_volume_or_movement_gives_numbers() -> None:
-    still = rows(100)
-    flat = {name: np.full(100, 5.0) for name in ("open", "high", "low", "close")}
-    zero = {name: np.zeros(100) for name in ("volume", "dollar", "buy_volume", "sell_volume")}
-    bars = Bars(still.timestamp, still.last_timestamp, **flat, **zero, ticks=still.ticks)
+    bars = rows(100)
+    for name in ("open", "high", "low", "close"):
+        getattr(bars, name)[:] = 5.0
+    for name in ("volume", "dollar", "buy_volume", "sell_volume"):
+        getattr(bars, name)[:] = 0.0
     plan = FeaturePlan(ALL)
     assert np.isfinite(plan.update(plan.new_state(), bars)[plan.warmup :]).all()
 

@@ -1,0 +1,120 @@
+"""The kernels as functions of expressions, named as in `kernels`, and the shorthand that definitions share."""
+
+from collections.abc import Callable
+
+from kernels import clock, directional, extremes, lagged, moments, ordered, recursive, regression, rolling, sequences
+from pipelines.expressions import BarFields, Expression, Kernel, absolute, divide_or, maximum, minimum
+
+bars = BarFields()
+
+
+def _window(window: int, *more: float) -> int:
+    return window - 1
+
+
+def _rows(rows: int) -> int:
+    return rows
+
+
+def _rolling(name: str, update: Callable[..., None], state: Callable[..., object], inputs: int = 1) -> Kernel:
+    return Kernel((name,), update, state, inputs, _window)  # type: ignore[arg-type]
+
+
+rolling_sum = _rolling("rolling_sum", rolling.rolling_sum_update, rolling.rolling_sum_state)
+rolling_mean = _rolling("rolling_mean", rolling.rolling_mean_update, rolling.rolling_mean_state)
+rolling_std = _rolling("rolling_std", rolling.rolling_std_update, rolling.rolling_std_state)
+rolling_var = _rolling("rolling_var", rolling.rolling_var_update, rolling.rolling_var_state)
+rolling_zscore = _rolling("rolling_zscore", rolling.rolling_zscore_update, rolling.rolling_zscore_state)
+rolling_moments = Kernel(
+    ("rolling_mean", "rolling_std", "rolling_zscore"),
+    rolling.rolling_moments_update,
+    rolling.rolling_moments_state,
+    warmup=_window,
+    alone=(rolling_mean, rolling_std, rolling_zscore),
+)
+rolling_min = _rolling("rolling_min", extremes.rolling_min_update, extremes.rolling_min_state)
+rolling_max = _rolling("rolling_max", extremes.rolling_max_update, extremes.rolling_max_state)
+rolling_argmin = _rolling("rolling_argmin", extremes.rolling_argmin_update, extremes.rolling_argmin_state)
+rolling_argmax = _rolling("rolling_argmax", extremes.rolling_argmax_update, extremes.rolling_argmax_state)
+rolling_skew = _rolling("rolling_skew", moments.rolling_skew_update, moments.rolling_skew_state)
+rolling_kurt = _rolling("rolling_kurt", moments.rolling_kurt_update, moments.rolling_kurt_state)
+rolling_quantile = _rolling("rolling_quantile", ordered.rolling_quantile_update, ordered.rolling_quantile_state)
+rolling_rank = _rolling("rolling_rank", ordered.rolling_rank_update, ordered.rolling_rank_state)
+rolling_cov = _rolling("rolling_cov", regression.rolling_cov_update, regression.rolling_cov_state, 2)
+rolling_corr = _rolling("rolling_corr", regression.rolling_corr_update, regression.rolling_corr_state, 2)
+rolling_slope = _rolling("rolling_slope", regression.rolling_slope_update, regression.rolling_slope_state)
+rolling_rsquare = _rolling("rolling_rsquare", regression.rolling_rsquare_update, regression.rolling_rsquare_state)
+rolling_resid = _rolling("rolling_resid", regression.rolling_resid_update, regression.rolling_resid_state)
+
+log_returns = Kernel(("log_returns",), lagged.log_returns_update, lagged.log_returns_state, warmup=_rows)
+returns = Kernel(("returns",), lagged.returns_update, lagged.returns_state, warmup=_rows)
+ema = Kernel(("ema",), recursive.ema_update, recursive.ema_state, warmup=_window)
+rsi = Kernel(("rsi",), recursive.rsi_update, recursive.rsi_state, warmup=_rows)
+atr = Kernel(("atr",), recursive.atr_update, recursive.atr_state, 3, _rows)
+adx = Kernel(("adx",), directional.adx_update, directional.adx_state, 3, lambda period: 2 * period - 1)
+
+lag = Kernel(("lag",), sequences.lag_update, sequences.lag_state, warmup=_rows)
+running_sum = Kernel(("running_sum",), sequences.running_sum_update, sequences.running_sum_state)
+run_length = Kernel(("run_length",), sequences.run_length_update, sequences.run_length_state, warmup=lambda: 1)
+sign_entropy = Kernel(
+    ("sign_entropy",), sequences.sign_entropy_update, sequences.sign_entropy_state, warmup=lambda window: window + 2
+)
+fractional_difference = Kernel(
+    ("fractional_difference",),
+    sequences.fractional_difference_update,
+    sequences.fractional_difference_state,
+    warmup=lambda order: len(sequences.difference_weights(order)) - 1,
+)
+
+elapsed = Kernel(("elapsed",), clock.elapsed_update, clock.elapsed_state, warmup=lambda: 1)
+decayed = Kernel(("decayed",), clock.decayed_update, clock.decayed_state, 2)
+day_sine = Kernel(("day_sine",), clock.day_sine_update, clock.no_state)
+day_cosine = Kernel(("day_cosine",), clock.day_cosine_update, clock.no_state)
+week_sine = Kernel(("week_sine",), clock.week_sine_update, clock.no_state)
+week_cosine = Kernel(("week_cosine",), clock.week_cosine_update, clock.no_state)
+
+
+def mean(x: Expression, window: int) -> Expression:
+    """Rolling mean; shares its sums with `std` and `zscore` of the same rows."""
+    return rolling_moments.outputs(x, window)[0]
+
+
+def std(x: Expression, window: int) -> Expression:
+    """Rolling sample standard deviation."""
+    return rolling_moments.outputs(x, window)[1]
+
+
+def zscore(x: Expression, window: int) -> Expression:
+    """Rolling z-score; 0 where the window is constant."""
+    return rolling_moments.outputs(x, window)[2]
+
+
+def share(part: Expression, whole: Expression) -> Expression:
+    """part / whole, and 0 where the whole is 0."""
+    return divide_or(part, whole, 0.0)
+
+
+def clipped(x: Expression, low: float, high: float) -> Expression:
+    """`x` kept between two bounds, which rounding might pass."""
+    return minimum(maximum(x, low), high)
+
+
+def correlation(x: Expression, y: Expression, window: int) -> Expression:
+    """Rolling correlation from -1 to 1, and 0 where one of the two is constant."""
+    spread = std(x, window) * std(y, window)
+    return clipped(share(rolling_cov(x, y, window), spread), -1.0, 1.0)
+
+
+def change(x: Expression, rows: int = 1) -> Expression:
+    """x - x of `rows` rows ago."""
+    return x - lag(x, rows)
+
+
+def down_part(x: Expression) -> Expression:
+    """|x| where x is below 0, else 0."""
+    return maximum(0.0 - x, 0.0)
+
+
+def true_share_of_path(x: Expression, window: int) -> Expression:
+    """Kaufman's efficiency ratio: net change over the path walked."""
+    return share(absolute(change(x, window)), rolling_sum(absolute(change(x)), window))
