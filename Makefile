@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench lock clean
+.PHONY: help demo test lint types check check-kernels bench gate lock clean
 
 help:  ## list the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.installed-train  ## synthetic archive -> features -> trained model -> signals, chart and CSV
 	$(BIN)/stockbot-hp demo
@@ -25,8 +25,15 @@ types: $(VENV)/.installed-dev  ## static types
 
 check: lint types test  ## all of the above
 
-bench: $(VENV)/.installed-dev  ## kernels against the fastest libraries
-	$(BIN)/python benchmarks/kernel_speed.py
+check-kernels: $(VENV)/.installed-dev  ## the kernels' tests with every index checked, then uncompiled (minutes)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest tests/kernels --ignore tests/kernels/test_modes.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/kernels --ignore tests/kernels/test_modes.py -W ignore::RuntimeWarning
+
+bench: $(VENV)/.installed-dev  ## speed and exactness against the fastest libraries; BENCH="--json F --plot F --only kernels"
+	$(BIN)/python -m benchmarks $(BENCH)
+
+gate: $(VENV)/.installed-dev  ## slower, heavier, less exact than BASE? (default: where this tree left main)
+	$(BIN)/python -m benchmarks.gate $(if $(BASE),--base $(BASE)) $(GATE)
 
 lock:  ## resolve the pins anew (needs uv on the PATH)
 	requirements/lock.sh

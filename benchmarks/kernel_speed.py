@@ -1,110 +1,91 @@
 """Kernels against the fastest libraries that do the same: ns a row, interleaved, medians, one thread, one process.
 
-    python benchmarks/kernel_speed.py                 # 10 million rows, about 4 minutes
-    python benchmarks/kernel_speed.py --rows 1000000 --json kernels.json
+    python -m benchmarks.kernel_speed                                  # 10 million rows, all cases
+    python -m benchmarks.kernel_speed --rows 1000000 --cases mean EMA  # those whose names begin so
 
-`ours` writes into a reused array, `ours+alloc` allocates its result as the peers must. Time is processor time of the
-process, so that other work on the machine counts little. `ratio` is best peer / ours: above 1 we are faster.
+`reused` writes into a reused array, `alloc` allocates its result as the peers must. A ratio above 1 is ours faster.
 """
 
 import argparse
-import json
-import os
-from collections.abc import Callable
-from pathlib import Path
-from time import process_time
+from collections.abc import Sequence
+from typing import Any
 
-for name in ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[name] = "1"
+import numpy as np
 
-import bottleneck as bn  # noqa: E402
-import numbagg  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import polars as pl  # noqa: E402
-import talib  # noqa: E402
+from benchmarks import goals
+from benchmarks.cases import CASES, Case
+from benchmarks.data import Arrays, market
+from benchmarks.measuring import medians
+from benchmarks.peers import PEERS, peers_of
 
-import kernels  # noqa: E402
-
-Run = Callable[[], object]
-REPEATS = 7
+Figures = dict[str, Any]
+ROWS = 10_000_000
+_HEAD = f"{'ns a row':<26}{'reused':>8}{'alloc':>8}{'best peer':>11} {'':<11}{'ratio':>7}{'alloc':>7}{'/ copy':>8}"
 
 
-def cases(rows: int) -> dict[str, tuple[Run, Run, dict[str, Run]]]:
-    """Name -> (into a reused array, allocating, peers)."""
-    rng = np.random.default_rng(1)
-    x = 10_000.0 + np.cumsum(0.01 * rng.standard_normal(rows))
-    high, low = x + np.abs(rng.standard_normal(rows)), x - np.abs(rng.standard_normal(rows))
-    out, series, frame = np.empty(rows), pl.Series(x), pd.Series(x)
-    found: dict[str, tuple[Run, Run, dict[str, Run]]] = {"copy": (lambda: np.copyto(out, x), x.copy, {})}
-
-    def add(name: str, kernel: Callable[..., object], arguments: tuple[object, ...], peers: dict[str, Run]) -> None:
-        found[name] = (lambda: kernel(*arguments, out=out), lambda: kernel(*arguments), peers)
-
-    for w in (64, 1024):
-        add(f"sum {w}", kernels.rolling_sum, (x, w), {
-            "bottleneck": lambda w=w: bn.move_sum(x, w), "talib": lambda w=w: talib.SUM(x, w),
-            "numbagg": lambda w=w: numbagg.move_sum(x, window=w)})  # fmt: skip
-        add(f"mean {w}", kernels.rolling_mean, (x, w), {
-            "bottleneck": lambda w=w: bn.move_mean(x, w), "talib": lambda w=w: talib.SMA(x, w),
-            "polars": lambda w=w: series.rolling_mean(w),
-            "numbagg": lambda w=w: numbagg.move_mean(x, window=w)})  # fmt: skip
-        add(f"std {w}", kernels.rolling_std, (x, w), {
-            "bottleneck": lambda w=w: bn.move_std(x, w, ddof=1), "talib": lambda w=w: talib.STDDEV(x, w),
-            "polars": lambda w=w: series.rolling_std(w),
-            "numbagg": lambda w=w: numbagg.move_std(x, window=w)})  # fmt: skip
-        add(f"z-score {w}", kernels.rolling_zscore, (x, w), {
-            "bottleneck": lambda w=w: (x - bn.move_mean(x, w)) / bn.move_std(x, w),
-            "talib": lambda w=w: (x - talib.SMA(x, w)) / talib.STDDEV(x, w)})  # fmt: skip
-        add(f"max {w}", kernels.rolling_max, (x, w), {
-            "talib": lambda w=w: talib.MAX(x, w), "bottleneck": lambda w=w: bn.move_max(x, w),
-            "polars": lambda w=w: series.rolling_max(w)})  # fmt: skip
-    add("EMA 26", kernels.ema, (x, 26), {
-        "talib": lambda: talib.EMA(x, 26), "polars": lambda: series.ewm_mean(span=26, adjust=False),
-        "pandas": lambda: frame.ewm(span=26, adjust=False).mean()})  # fmt: skip
-    add("RSI 14", kernels.rsi, (x, 14), {"talib": lambda: talib.RSI(x, 14)})
-    add("ATR 14", kernels.atr, (high, low, x, 14), {"talib": lambda: talib.ATR(high, low, x, 14)})
-    add("log return", kernels.log_returns, (x, 1), {
-        "numpy": lambda: np.diff(np.log(x)), "polars": lambda: (series / series.shift(1)).log()})  # fmt: skip
-    found["MACD"] = (lambda: kernels.macd(x), lambda: kernels.macd(x), {"talib": lambda: talib.MACD(x)})
-    found["Bollinger"] = (
-        lambda: kernels.bollinger(x), lambda: kernels.bollinger(x), {"talib": lambda: talib.BBANDS(x, 20, 2.0, 2.0)}
-    )  # fmt: skip
-    return found
+def bench(rows: int = ROWS, names: Sequence[str] = ("",)) -> tuple[list[Figures], list[goals.Goal]]:
+    """Measure and print the cases whose names begin with one of `names`."""
+    data, out = market(rows), np.empty(rows)
+    print(f"{rows:,} rows\n{_HEAD}")
+    found = []
+    for case in CASES:
+        if case.kernel in PEERS and case.name.startswith(tuple(names)):
+            found.append(_measured(case, data, out))
+            print(_line(found[-1]), flush=True)
+    return found, _goals(found)
 
 
-def measure(runs: dict[str, Run], rows: int) -> dict[str, float]:
-    """Median ns a row of each, run in turn so that a drift of the machine's speed meets them all."""
-    for run in runs.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(REPEATS):
-        for name, run in runs.items():
-            start = process_time()
-            run()
-            times[name].append(process_time() - start)
-    return {name: float(np.median(spent)) / rows * 1e9 for name, spent in times.items()}
+def _measured(case: Case, data: Arrays, out: np.ndarray) -> Figures:
+    rivals = peers_of(case, data)
+    ours = {
+        "copy": lambda: np.copyto(out, data["price"]),
+        "reused": case.reusing(data),
+        "allocating": case.allocating(data),
+    }
+    ns = {name: spent / len(out) * 1e9 for name, spent in medians(ours, rivals).items()}
+    best = min(rivals, key=lambda peer: ns[peer])
+    return {
+        "case": case.name,
+        "ns_per_row": ns,
+        "best_peer": best,
+        "ratio_reused": ns[best] / ns["reused"],
+        "ratio_allocating": ns[best] / ns["allocating"],
+        "times_a_copy": ns["reused"] / ns["copy"],
+        "near_copy": case.near_copy,
+    }
+
+
+def _line(figures: Figures) -> str:
+    ns, best = figures["ns_per_row"], figures["best_peer"]
+    ratios = f"{figures['ratio_reused']:>6.2f}x{figures['ratio_allocating']:>6.2f}x{figures['times_a_copy']:>7.1f}x"
+    return f"{figures['case']:<26}{ns['reused']:>8.2f}{ns['allocating']:>8.2f}{ns[best]:>11.2f} {best:<11}{ratios}"
+
+
+def _goals(found: list[Figures]) -> list[goals.Goal]:
+    reused = {figures["case"]: figures["ratio_reused"] for figures in found}
+    allocating = {figures["case"]: figures["ratio_allocating"] for figures in found}
+    copies = {figures["case"]: figures["times_a_copy"] for figures in found if figures["near_copy"]}
+    made = [
+        goals.each_at_least("best peer / ours, reused buffer, least of all cases", reused, 1.5),
+        goals.at_least("best peer / ours, reused buffer, geometric mean", _geometric_mean(reused), 2.2),
+        goals.each_at_least("best peer / ours, allocating, least of all cases", allocating, 1.0),
+        goals.at_least("best peer / ours, allocating, geometric mean", _geometric_mean(allocating), 1.4),
+    ]
+    return (
+        [*made, goals.each_at_most("ours / memory copy, reused buffer, most of all", copies, 2.0)] if copies else made
+    )
+
+
+def _geometric_mean(ratios: dict[str, float]) -> float:
+    return float(np.exp(np.mean(np.log(list(ratios.values())))))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--cases", nargs="+", default=("",), metavar="BEGINNING")
     options = parser.parse_args()
-    table = {}
-    print(f"{options.rows:,} rows, ns a row")
-    print(f"{'':<14}{'ours':>8}{'ours+alloc':>12}{'best peer':>12}  {'':<12}{'ratio':>7}{'ratio+alloc':>13}")
-    for name, (reused, allocating, peers) in cases(options.rows).items():
-        figures = measure({"ours": reused, "ours+alloc": allocating, **peers}, options.rows)
-        table[name] = figures
-        line = f"{name:<14}{figures['ours']:>8.2f}{figures['ours+alloc']:>12.2f}"
-        if peers:
-            best = min(peers, key=lambda peer: figures[peer])
-            ratios = (figures[best] / figures["ours"], figures[best] / figures["ours+alloc"])
-            line += f"{figures[best]:>12.2f}  {best:<12}{ratios[0]:>6.2f}x{ratios[1]:>12.2f}x"
-        print(line, flush=True)
-    if options.json:
-        options.json.write_text(json.dumps({"rows": options.rows, "ns_per_row": table}, indent=2) + "\n")
+    print(goals.show(bench(options.rows, options.cases)[1]))
 
 
 if __name__ == "__main__":

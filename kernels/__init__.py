@@ -14,8 +14,9 @@ from kernels.microstructure import signed_volume_imbalance, tick_rule, volume_zs
 from kernels.moments import rolling_kurt, rolling_skew
 from kernels.ordered import rolling_median, rolling_quantile, rolling_rank
 from kernels.recursive import atr, ema, rsi
-from kernels.regression import rolling_corr, rolling_cov, rolling_resid, rolling_rsquare, rolling_slope
+from kernels.regression import rolling_corr, rolling_cov
 from kernels.rolling import rolling_mean, rolling_moments, rolling_std, rolling_sum, rolling_var, rolling_zscore
+from kernels.trend import rolling_resid, rolling_rsquare, rolling_slope
 from kernels.windows import gather_windows, sliding_windows
 
 __all__ = [

@@ -18,15 +18,15 @@ import numpy as np
 from kernels.arrays import ROWS, Floats, checked_count
 from kernels.compilation import ONE, kernel
 
-WINDOW, POSITION = 1, 2
-_ANCHOR, _HEAD1, _HEAD2 = 3, 4, 5
-_RING = 6  # the values of the block under way, then the tails of first and second powers
+WINDOW, POSITION, KIND = 1, 2, 3  # what is made of the sums is `rolling`'s to say
+_ANCHOR, _HEAD1, _HEAD2 = 4, 5, 6
+_RING = 7  # the values of the block under way, then the tails of first and second powers
 TILE = 512  # rows whose sums are made before anything is made of them: small blocks share one vector loop
 FEW = 4  # rows of a block below which they come one by one
 
 
 def sums_state(window: int) -> Floats:
-    """State of every statistic that is built on first and second powers: `8 + 3 * window` numbers."""
+    """State of every statistic that is built on first and second powers: `9 + 3 * window` numbers."""
     window = checked_count("window", window)
     state = np.zeros(_RING + window + 2 * (window + 1))
     state[WINDOW] = window
@@ -99,13 +99,12 @@ def _two_powers(block, ahead, tails, coming, anchors, sums1, sums2):  # type: ig
 
 
 @kernel
-def _first_power(block, ahead, tails, coming, anchors, sums1):  # type: ignore[no-untyped-def]
+def _first_power(block, ahead, tails, coming, sums1):  # type: ignore[no-untyped-def]
     """`_two_powers` without the second."""
     anchor = block[0]
     head1 = tail1 = 0.0
     last = np.uint64(len(block)) - ONE
     for position in range(last + ONE):
-        anchors[position] = anchor
         head1 += block[position] - anchor
         sums1[position] = tails[0, position + ONE] + head1
         mirror = last - position
@@ -114,7 +113,7 @@ def _first_power(block, ahead, tails, coming, anchors, sums1):  # type: ignore[n
 
 
 @kernel
-def _first_power_twice(x, window, tails, coming, anchors, sums1):  # type: ignore[no-untyped-def]
+def _first_power_twice(x, window, tails, coming, sums1):  # type: ignore[no-untyped-def]
     """`_first_power` of two blocks and one row: four chains side by side hide more of what an addition takes."""
     before, between, behind = tails[0], coming[1], coming[0]  # the second row has no other use here
     anchor, second_anchor, ahead = x[0], x[window], x[2 * window]
@@ -122,8 +121,6 @@ def _first_power_twice(x, window, tails, coming, anchors, sums1):  # type: ignor
     width = np.uint64(window)
     for position in range(width):
         second = width + position
-        anchors[position] = anchor
-        anchors[second] = second_anchor
         head1 += x[position] - anchor
         head2 += x[second] - second_anchor
         sums1[position] = before[position + ONE] + head1
@@ -147,9 +144,12 @@ def sum_blocks(x, window, both, tails, coming, anchors, sums1, sums2):  # type: 
         if both:
             _two_powers(x[part], x[first + window], tails, coming, anchors[part], sums1[part], sums2[part])
         elif blocks == 2:
-            _first_power_twice(x[first:], window, tails, coming, anchors[first:], sums1[first:])
+            _first_power_twice(x[first:], window, tails, coming, sums1[first:])
+            anchors[part] = x[first]
+            anchors[first + window : first + 2 * window] = x[first + window]
         else:
-            _first_power(x[part], x[first + window], tails, coming, anchors[part], sums1[part])
+            _first_power(x[part], x[first + window], tails, coming, sums1[part])
+            anchors[part] = x[first]
         tails, coming = coming, tails
         first += blocks * window
     return tails, coming
@@ -169,7 +169,8 @@ def known_tails(state, value, tails):  # type: ignore[no-untyped-def]
 def keep_block(state, x, rows):  # type: ignore[no-untyped-def]
     """Remember the last of whole blocks that hold `rows` rows in all."""
     window = int(state[WINDOW])
-    state[_RING : _RING + window] = x[rows - window : rows]
+    for step in range(window):  # a loop: assigning a slice to a slice costs a second of compilation
+        state[_RING + step] = x[rows - window + step]
     state[ROWS] += rows
     return rows
 

@@ -30,18 +30,19 @@ def _file_digest(path: str) -> bytes:
     return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
-def _identity(function: Any, met: frozenset[Any] = frozenset()) -> list[Any]:
+def _identity(function: Any, met: set[Any]) -> list[Any]:
     """What the code of a function is made of: its source, and what it uses that is frozen into it.
 
     A function registered from outside the package may use others of its own files; all of them count.
     """
+    met.add(function)
     code = function.__code__
     closed = [cell.cell_contents for cell in function.__closure__ or ()]
     names = _names(code)
     named = [function.__globals__[name] for name in names if name in function.__globals__]
     modules = [value for value in named if isinstance(value, ModuleType)]
     named += [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
-    used = [_frozen(value, met | {function}) for value in (*closed, *named)]
+    used = [_frozen(value, met) for value in (*closed, *named)]
     return [_file_digest(code.co_filename), code.co_firstlineno, code.co_code, used]
 
 
@@ -51,7 +52,7 @@ def _names(code: CodeType) -> list[str]:
     return [*code.co_names, *(name for part in inner for name in _names(part))]
 
 
-def _frozen(value: Any, met: frozenset[Any]) -> Any:
+def _frozen(value: Any, met: set[Any]) -> Any:
     if isinstance(value, Dispatcher):
         return None if value.py_func in met else _identity(value.py_func, met)
     if isinstance(value, tuple):
@@ -74,7 +75,7 @@ class CodeCache:
 
     @cached_property
     def _source(self) -> list[Any]:
-        return _identity(self._function)  # at the first compilation, when all that it names is defined
+        return _identity(self._function, set())  # at the first compilation, when all that it names is defined
 
     @property
     def cache_path(self) -> str:

@@ -14,13 +14,17 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from kernels.arrays import Floats
 from kernels.compilation import kernel
 from kernels.logarithm import ln, ln1p
 
 BLOCK = 1024  # rows: 60 slots of 8 KiB are what a second-level cache of 512 KiB holds
+SLOT_BYTES = 8 * BLOCK
 
 # Step layout: code, first and last of its state, up to four slots read, up to three written (or the output column).
 CODE, STATE, STATE_END, READ, WRITTEN, STEP = 0, 1, 2, 3, 7, 10
@@ -65,10 +69,22 @@ def address_of(update: Any, arrays: int) -> int:
     """Address of the compiled `update(state, …)` of `arrays` float64 vectors; compiles it if need be.
 
     `update` must stay alive as long as the address is used.
+
+    Raises:
+        TypeError: it is not compiled by Numba, does not take these vectors, or returns something.
     """
     signature = (_VECTOR,) * arrays
-    update.compile(signature)
+    expected = f"expected a function compiled by numba.njit that takes {arrays} float64 vectors and returns nothing"
+    if not isinstance(update, Dispatcher):
+        raise TypeError(f"update: {expected}, received {type(update).__name__}")
+    name = update.py_func.__name__
+    try:
+        update.compile(signature)
+    except (NumbaError, TypeError) as error:
+        raise TypeError(f"{name}: {expected}; Numba says: {' '.join(str(error).split())}") from error
     compiled = update.overloads[signature]
+    if compiled.signature.return_type != types.none:  # the caller would hand it the wrong arguments
+        raise TypeError(f"{name}: {expected}, received one that returns {compiled.signature.return_type}")
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
 
 
@@ -89,8 +105,32 @@ def _caller(arrays: int) -> Callable[..., None]:
     return call  # type: ignore[no-any-return]
 
 
-_call3, _call4, _call5 = _caller(3), _caller(4), _caller(5)
-_call6 = _caller(6)
+_call3, _call4, _call5, _call6 = _caller(3), _caller(4), _caller(5), _caller(6)
+
+
+def _viewer(kind: Any) -> Callable[..., Any]:
+    """An intrinsic that gives the contiguous vector at an address, which it does not own.
+
+    A slice would count references, 10 ns each time.
+    """
+    vector = kind[::1]
+
+    @intrinsic
+    def view(typing_context, address, length):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            array = context.make_array(vector)(context, builder)
+            number = context.get_value_type(kind)
+            size = ir.Constant(context.get_value_type(types.intp), kind.bitwidth // 8)
+            data = builder.inttoptr(arguments[0], number.as_pointer())
+            populate_array(array, data, [arguments[1]], [size], size, None)
+            return array._getvalue()
+
+        return vector(types.int64, types.int64), generate
+
+    return view  # type: ignore[no-any-return]
+
+
+_vector, _vector32 = _viewer(types.float64), _viewer(types.float32)
 
 
 @kernel
@@ -149,24 +189,31 @@ def _apply(code, a, b, c, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _call_kernel(code, address, state, pool, at, rows):  # type: ignore[no-untyped-def]
-    """Call the kernel at `address`; `at` holds where its inputs and outputs begin in the pool."""
-    a = pool[at[0] : at[0] + rows]
-    x = pool[at[4] : at[4] + rows]
+def _copy(x, out):  # type: ignore[no-untyped-def]
+    for row in range(np.uint64(len(x))):
+        out[row] = x[row]
+
+
+@kernel
+def _call_kernel(code, address, state, pool, step, rows):  # type: ignore[no-untyped-def]
+    """Call the kernel at `address`; `pool` is the address of the slots that `step` names."""
+    a = _vector(pool + step[READ], rows)
+    x = _vector(pool + step[WRITTEN], rows)
     if code == _CALL + 11:
         _call3(address, (state, a, x))
     elif code == _CALL + 12:
-        _call4(address, (state, a, x, pool[at[5] : at[5] + rows]))
+        _call4(address, (state, a, x, _vector(pool + step[WRITTEN + 1], rows)))
     elif code == _CALL + 13:
-        _call5(address, (state, a, x, pool[at[5] : at[5] + rows], pool[at[6] : at[6] + rows]))
+        y, z = _vector(pool + step[WRITTEN + 1], rows), _vector(pool + step[WRITTEN + 2], rows)
+        _call5(address, (state, a, x, y, z))
     elif code == _CALL + 21:
-        _call4(address, (state, a, pool[at[1] : at[1] + rows], x))
-    elif code == _CALL + 31:
-        _call5(address, (state, a, pool[at[1] : at[1] + rows], pool[at[2] : at[2] + rows], x))
+        _call4(address, (state, a, _vector(pool + step[READ + 1], rows), x))
     else:
-        b = pool[at[1] : at[1] + rows]
-        c = pool[at[2] : at[2] + rows]
-        _call6(address, (state, a, b, c, pool[at[3] : at[3] + rows], x))
+        b, c = _vector(pool + step[READ + 1], rows), _vector(pool + step[READ + 2], rows)
+        if code == _CALL + 31:
+            _call5(address, (state, a, b, c, x))
+        else:
+            _call6(address, (state, a, b, c, _vector(pool + step[READ + 3], rows), x))
 
 
 @kernel
@@ -174,32 +221,33 @@ def advance(steps, addresses, state, pool, columns, out):  # type: ignore[no-unt
     """Run a program over the next rows.
 
     Args:
-        steps: (steps, STEP) int64. addresses: (steps,) int64, of kernels; 0 for other steps.
+        steps: (steps, STEP) int64; slots are given by their distance from the start of the pool in bytes.
+        addresses: (steps,) int64, of kernels; 0 for other steps.
         state: float64, the states of all kernels one after another; changed in place.
         pool: float64, `BLOCK` numbers a slot; slots of constants are filled.
-        columns: (inputs, rows) float64.
-        out: (outputs, rows) float32 to write into.
+        columns: (inputs, rows) float64, each column contiguous.
+        out: (outputs, rows) float32 to write into, each column contiguous.
     """
+    slots, states = np.int64(pool.ctypes.data), np.int64(state.ctypes.data)
+    inputs, outputs = np.int64(columns.ctypes.data), np.int64(out.ctypes.data)
     for start in range(0, columns.shape[1], BLOCK):
         rows = min(BLOCK, columns.shape[1] - start)
         for number in range(len(steps)):
             step = steps[number]
             code = step[CODE]
             if code >= _CALL:
-                own = state[step[STATE] : step[STATE_END]]
-                _call_kernel(code, addresses[number], own, pool, step[READ:], rows)
+                own = _vector(states + 8 * step[STATE], step[STATE_END] - step[STATE])
+                _call_kernel(code, addresses[number], own, slots, step, rows)
             elif code == LOAD:
-                pool[step[WRITTEN] : step[WRITTEN] + rows] = columns[step[READ], start : start + rows]
+                column = _vector(inputs + step[READ] * columns.strides[0] + 8 * start, rows)
+                _copy(column, _vector(slots + step[WRITTEN], rows))
             elif code == EMIT:
-                emitted = out[step[WRITTEN], start : start + rows]
-                slot = pool[step[READ] : step[READ] + rows]
-                for row in range(np.uint64(rows)):
-                    emitted[row] = slot[row]
+                column32 = _vector32(outputs + step[WRITTEN] * out.strides[0] + 4 * start, rows)
+                _copy(_vector(slots + step[READ], rows), column32)
             else:
-                a = pool[step[READ] : step[READ] + rows]
-                b = pool[step[READ + 1] : step[READ + 1] + rows]
-                c = pool[step[READ + 2] : step[READ + 2] + rows]
-                _apply(code, a, b, c, pool[step[WRITTEN] : step[WRITTEN] + rows])
+                a, b = _vector(slots + step[READ], rows), _vector(slots + step[READ + 1], rows)
+                c, x = _vector(slots + step[READ + 2], rows), _vector(slots + step[WRITTEN], rows)
+                _apply(code, a, b, c, x)
 
 
 @kernel

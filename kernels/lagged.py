@@ -7,7 +7,7 @@ import numpy as np
 from kernels.arrays import ROWS, Floats, checked_count, run
 from kernels.compilation import kernel
 from kernels.logarithm import ln
-from kernels.rolling import SUM, moments_state, update_statistic
+from kernels.rolling import rolling_sum_state, rolling_sum_update
 from kernels.scratch import scratch
 
 _LAG, _RING = 1, 2
@@ -147,7 +147,7 @@ _ONE_ROW = _RING + 1  # a state that remembers one price stands before the rolli
 
 def realized_volatility_state(window: int) -> Floats:
     """State of `realized_volatility`: one remembered price, the rolling sum, working space for one row."""
-    return np.concatenate([lag_state(1), moments_state(window), [0.0]])
+    return np.concatenate([lag_state(1), rolling_sum_state(window), [0.0]])
 
 
 @kernel
@@ -170,7 +170,7 @@ def _realize(state, x, squares, out):  # type: ignore[no-untyped-def]
     log_returns_update(state[:_ONE_ROW], x, squares)
     for row in range(len(x)):
         squares[row] *= squares[row]
-    update_statistic(state[_ONE_ROW : len(state) - 1], squares, out, SUM)
+    rolling_sum_update(state[_ONE_ROW : len(state) - 1], squares, out)
     for row in range(len(x)):
         out[row] = math.sqrt(0.0 if out[row] < 0.0 else out[row])
 

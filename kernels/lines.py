@@ -1,5 +1,7 @@
 """Indicators of three lines: MACD and Bollinger bands."""
 
+import math
+
 import numpy as np
 
 from kernels.arrays import Floats, run_many
@@ -18,7 +20,7 @@ from kernels.discounted import (
     group_base,
     group_sums,
 )
-from kernels.rolling import MEAN, POPULATION_STD, moments_state, update_statistic
+from kernels.rolling import rolling_moments_state, rolling_moments_update
 
 _FAST, _SLOW, _SIGNAL = (slice(start, start + SUM_SIZE) for start in (0, SUM_SIZE, 2 * SUM_SIZE))
 _WEIGHTS = 3 * SUM_SIZE
@@ -112,8 +114,9 @@ def macd(
 
 
 def bollinger_state(window: int = 20, width: float = 2.0) -> Floats:
-    """State of `bollinger`: the width, then the rolling mean and the rolling deviation."""
-    return np.concatenate([[float(width)], moments_state(window), moments_state(window)])
+    """State of `bollinger`: the width in sample standard deviations, then the rolling moments."""
+    moments = rolling_moments_state(window)
+    return np.concatenate([[width * math.sqrt((window - 1.0) / window)], moments])
 
 
 @kernel
@@ -125,11 +128,10 @@ def bollinger_update(state, x, lower, middle, upper):  # type: ignore[no-untyped
 
 @kernel
 def _bands(state, x, lower, middle, upper):  # type: ignore[no-untyped-def]
-    half = len(state) // 2
-    update_statistic(state[1 : 1 + half], x, middle, MEAN)
-    update_statistic(state[1 + half :], x, upper, POPULATION_STD)
-    for row in range(len(x)):
-        band = state[0] * upper[row]
+    rolling_moments_update(state[1:], x, middle, upper, lower)
+    width = state[0]
+    for row in range(np.uint64(len(x))):
+        band = width * upper[row]
         lower[row] = middle[row] - band
         upper[row] = middle[row] + band
 
@@ -141,7 +143,7 @@ def bollinger(
 
     Args:
         x: (time,) float64, a price.
-        window: rows, at least 1.
+        window: rows, at least 2.
         width: standard deviations.
         out: three (time,) float64 to write into; new arrays when None.
 

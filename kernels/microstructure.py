@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from kernels.arrays import Floats, checked_count, run
+from kernels.arrays import Floats, run
 from kernels.compilation import kernel
 from kernels.logarithm import ln1p
-from kernels.rolling import SUM, ZSCORE, moments_state, update_statistic
+from kernels.rolling import rolling_sum_state, rolling_sum_update, rolling_zscore_state, rolling_zscore_update
 from kernels.scratch import scratch
 
 
@@ -56,7 +56,7 @@ def tick_rule(price: Floats, out: Floats | None = None) -> Floats:
 
 def two_sums_state(window: int) -> Floats:
     """State of a ratio of two rolling sums: the sums, working space for one row."""
-    return np.concatenate([moments_state(window), moments_state(window), [0.0]])
+    return np.concatenate([rolling_sum_state(window), rolling_sum_state(window), [0.0]])
 
 
 vwap_deviation_state = signed_volume_imbalance_state = two_sums_state
@@ -68,8 +68,8 @@ def sum_products(state, x, weights, products, out):  # type: ignore[no-untyped-d
     half = len(state) // 2
     for row in range(len(x)):
         products[row] = x[row] * weights[row]
-    update_statistic(state[:half], products, out, SUM)
-    update_statistic(state[half : 2 * half], weights, products, SUM)
+    rolling_sum_update(state[:half], products, out)
+    rolling_sum_update(state[half : 2 * half], weights, products)
 
 
 @kernel
@@ -150,7 +150,7 @@ def signed_volume_imbalance(sign: Floats, volume: Floats, window: int, out: Floa
 
 def volume_zscore_state(window: int) -> Floats:
     """State of `volume_zscore`: the rolling moments, working space for one row."""
-    return np.append(moments_state(checked_count("window", window, least=2)), 0.0)
+    return np.append(rolling_zscore_state(window), 0.0)
 
 
 @kernel
@@ -161,7 +161,7 @@ def volume_zscore_update(state, volume, out):  # type: ignore[no-untyped-def]
         logs = space[: stop - start]
         for row in range(len(logs)):
             logs[row] = ln1p(volume[start + row])
-        update_statistic(state[: len(state) - 1], logs, out[start:stop], ZSCORE)
+        rolling_zscore_update(state[: len(state) - 1], logs, out[start:stop])
     state[-1] = 0.0
 
 

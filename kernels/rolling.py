@@ -11,6 +11,7 @@ import numpy as np
 from kernels.arrays import Floats, checked_count, run, run_many
 from kernels.block_sums import (
     FEW,
+    KIND,
     POSITION,
     TILE,
     WINDOW,
@@ -23,10 +24,40 @@ from kernels.block_sums import (
 )
 from kernels.compilation import kernel
 
-# What is made of the sums; those up to DEVIATION need first powers only.
-SUM, MEAN, DEVIATION, VARIANCE, STD, ZSCORE, POPULATION_STD, RELATIVE_STD, BAND_POSITION = range(9)
+# What is made of the sums; those up to MEAN need first powers only.
+SUM, MEAN, VARIANCE, STD, ZSCORE = range(5)
 
-moments_state = sums_state  # of every statistic here
+
+def statistic_state(window: int, kind: int) -> Floats:
+    """State of one statistic: which one it is stands in the state, so that one compiled function serves all."""
+    state = sums_state(window)
+    state[KIND] = kind
+    return state
+
+
+def rolling_sum_state(window: int) -> Floats:
+    """State of `rolling_sum`."""
+    return statistic_state(window, SUM)
+
+
+def rolling_mean_state(window: int) -> Floats:
+    """State of `rolling_mean`."""
+    return statistic_state(window, MEAN)
+
+
+def rolling_var_state(window: int) -> Floats:
+    """State of `rolling_var`."""
+    return statistic_state(checked_count("window", window, least=2), VARIANCE)
+
+
+def rolling_std_state(window: int) -> Floats:
+    """State of `rolling_std`."""
+    return statistic_state(checked_count("window", window, least=2), STD)
+
+
+def rolling_zscore_state(window: int) -> Floats:
+    """State of `rolling_zscore`."""
+    return statistic_state(checked_count("window", window, least=2), ZSCORE)
 
 
 @kernel
@@ -38,26 +69,43 @@ def statistic(kind, value, anchor, sum1, sum2, window):  # type: ignore[no-untyp
         return sum1 + anchor * window
     if kind == MEAN:
         return anchor + mean
-    if kind == DEVIATION:
-        return value / (anchor + mean) - 1.0
-    ddof = 0.0 if kind in (POPULATION_STD, BAND_POSITION) else 1.0
-    variance = (sum2 - sum1 * mean) * (1.0 / (window - ddof))
+    variance = (sum2 - sum1 * mean) * (1.0 / (window - 1.0))
     variance = 0.0 if variance < 0.0 else variance
     if kind == VARIANCE:
         return variance
     std = math.sqrt(variance)
-    if kind in (STD, POPULATION_STD):
+    if kind == STD:
         return std
-    if kind == RELATIVE_STD:
-        return std / (anchor + mean)
-    score = (value - anchor - mean) / (2.0 * std if kind == BAND_POSITION else std)
+    score = (value - anchor - mean) / std
     return 0.0 if std == 0.0 else score
 
 
 @kernel
-def _whole_blocks(state, x, out, kind):  # type: ignore[no-untyped-def]
+def _finish(kind, x, anchors, sums2, width, out):  # type: ignore[no-untyped-def]
+    """Replace first sums by what `kind` says; a loop for each kind, because each vectorises in its own way."""
+    rows = np.uint64(len(x))
+    if kind == SUM:
+        for row in range(rows):
+            out[row] = statistic(SUM, x[row], anchors[row], out[row], 0.0, width)
+    elif kind == MEAN:
+        for row in range(rows):
+            out[row] = statistic(MEAN, x[row], anchors[row], out[row], 0.0, width)
+    elif kind == VARIANCE:
+        for row in range(rows):
+            out[row] = statistic(VARIANCE, x[row], anchors[row], out[row], sums2[row], width)
+    elif kind == STD:
+        for row in range(rows):
+            out[row] = statistic(STD, x[row], anchors[row], out[row], sums2[row], width)
+    else:
+        for row in range(rows):
+            out[row] = statistic(ZSCORE, x[row], anchors[row], out[row], sums2[row], width)
+
+
+@kernel
+def _whole_blocks(state, x, out):  # type: ignore[no-untyped-def]
     """Take as many whole blocks as have a row after them, and return how many rows that was."""
     window = int(state[WINDOW])
+    kind = int(state[KIND])
     tails, coming = np.zeros((2, window + 1)), np.zeros((2, window + 1))
     known_tails(state, x[0], tails)
     rows = (len(x) - 1) // window * window
@@ -66,77 +114,43 @@ def _whole_blocks(state, x, out, kind):  # type: ignore[no-untyped-def]
     for start in range(0, rows, tile):
         stop = min(start + tile, rows)
         made = out[start:stop]
-        tails, coming = sum_blocks(x[start : stop + 1], window, kind > DEVIATION, tails, coming, anchors, made, sums2)
+        tails, coming = sum_blocks(x[start : stop + 1], window, kind > MEAN, tails, coming, anchors, made, sums2)
         _finish(kind, x[start:stop], anchors, sums2, state[WINDOW], made)
     return keep_block(state, x, rows)
 
 
 @kernel
-def _finish(kind, x, anchors, sums2, width, out):  # type: ignore[no-untyped-def]
-    """Replace first sums by what `kind` says."""
-    if kind <= DEVIATION:
-        for row in range(np.uint64(len(x))):
-            out[row] = statistic(kind, x[row], anchors[row], out[row], 0.0, width)
-    else:
-        for row in range(np.uint64(len(x))):
-            out[row] = statistic(kind, x[row], anchors[row], out[row], sums2[row], width)
+def _take_part(state, x, out):  # type: ignore[no-untyped-def]
+    anchors, sums2 = np.empty(len(x)), np.empty(len(x))
+    anchors[:] = part_of_block(state, x, out, sums2)
+    _finish(int(state[KIND]), x, anchors, sums2, state[WINDOW], out)
 
 
 @kernel
-def _take_part(state, x, out, kind):  # type: ignore[no-untyped-def]
-    second = np.empty(len(x))
-    anchor = part_of_block(state, x, out, second)
-    for row in range(np.uint64(len(x))):
-        out[row] = statistic(kind, x[row], anchor, out[row], second[row], state[WINDOW])
-
-
-@kernel
-def update_statistic(state, x, out, kind):  # type: ignore[no-untyped-def]
-    """Take rows and write what `kind` says of the window that ends at each; `x` and `out` may not overlap."""
+def statistic_update(state, x, out):  # type: ignore[no-untyped-def]
+    """Take rows and write the statistic of the window that ends at each; `x` and `out` may not overlap."""
     window = int(state[WINDOW])
     row = 0
     while row < len(x):
         if state[POSITION] == 0.0 and len(x) - row > window:
-            row += _whole_blocks(state, x[row:], out[row:], kind)
+            row += _whole_blocks(state, x[row:], out[row:])
         stop = min(row + window - int(state[POSITION]), len(x))
         if stop - row > FEW:
-            _take_part(state, x[row:stop], out[row:stop], kind)
+            _take_part(state, x[row:stop], out[row:stop])
             row = stop
         else:
             anchor, sum1, sum2 = advance_moments(state, x[row])
-            out[row] = statistic(kind, x[row], anchor, sum1, sum2, state[WINDOW])
+            out[row] = statistic(int(state[KIND]), x[row], anchor, sum1, sum2, state[WINDOW])
             row += 1
 
 
-rolling_sum_state = rolling_mean_state = rolling_var_state = rolling_std_state = rolling_zscore_state = moments_state
+rolling_sum_update = rolling_mean_update = rolling_var_update = rolling_std_update = statistic_update
+rolling_zscore_update = statistic_update
 
 
-@kernel
-def rolling_sum_update(state, x, out):  # type: ignore[no-untyped-def]
-    update_statistic(state, x, out, SUM)
-
-
-@kernel
-def rolling_mean_update(state, x, out):  # type: ignore[no-untyped-def]
-    update_statistic(state, x, out, MEAN)
-
-
-@kernel
-def rolling_var_update(state, x, out):  # type: ignore[no-untyped-def]
-    update_statistic(state, x, out, VARIANCE)
-
-
-@kernel
-def rolling_std_update(state, x, out):  # type: ignore[no-untyped-def]
-    update_statistic(state, x, out, STD)
-
-
-@kernel
-def rolling_zscore_update(state, x, out):  # type: ignore[no-untyped-def]
-    update_statistic(state, x, out, ZSCORE)
-
-
-rolling_moments_state = moments_state
+def rolling_moments_state(window: int) -> Floats:
+    """State of `rolling_moments`."""
+    return sums_state(checked_count("window", window, least=2))
 
 
 @kernel
@@ -225,7 +239,7 @@ def rolling_var(x: Floats, window: int, out: Floats | None = None) -> Floats:
 
     NaN rule and errors as in `rolling_sum`; the unit of `x` squared; exactly 0 where the window is constant.
     """
-    return run(rolling_var_update, rolling_var_state(checked_count("window", window, least=2)), {"x": x}, out)
+    return run(rolling_var_update, rolling_var_state(window), {"x": x}, out)
 
 
 def rolling_std(x: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -233,7 +247,7 @@ def rolling_std(x: Floats, window: int, out: Floats | None = None) -> Floats:
 
     NaN rule and errors as in `rolling_sum`; the unit of `x`; exactly 0 where the window is constant.
     """
-    return run(rolling_std_update, rolling_std_state(checked_count("window", window, least=2)), {"x": x}, out)
+    return run(rolling_std_update, rolling_std_state(window), {"x": x}, out)
 
 
 def rolling_zscore(x: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -242,15 +256,15 @@ def rolling_zscore(x: Floats, window: int, out: Floats | None = None) -> Floats:
     NaN rule and errors as in `rolling_sum`; no unit. A constant window gives 0, not NaN: the row equals its mean,
     and series such as the volume of an index are constant zero.
     """
-    state = rolling_zscore_state(checked_count("window", window, least=2))
-    return run(rolling_zscore_update, state, {"x": x}, out)
+    return run(rolling_zscore_update, rolling_zscore_state(window), {"x": x}, out)
 
 
-def rolling_moments(x: Floats, window: int) -> tuple[Floats, Floats, Floats]:
+def rolling_moments(
+    x: Floats, window: int, out: tuple[Floats, Floats, Floats] | None = None
+) -> tuple[Floats, Floats, Floats]:
     """(rolling_mean, rolling_std, rolling_zscore) of one window from one pass over the sums, with the same bits.
 
     Arguments, NaN rule and errors as in `rolling_zscore`; `window` is at least 2.
     """
-    state = rolling_moments_state(checked_count("window", window, least=2))
-    mean, std, zscore = run_many(rolling_moments_update, state, {"x": x}, 3)
+    mean, std, zscore = run_many(rolling_moments_update, rolling_moments_state(window), {"x": x}, 3, out)
     return mean, std, zscore

@@ -24,7 +24,8 @@ def lag_update(state, x, out):  # type: ignore[no-untyped-def]
     seen = int(state[ROWS])
     for row in range(min(lag, len(x))):
         out[row] = state[_RING + (seen + row) % lag] if seen + row >= lag else math.nan
-    out[lag:] = x[: max(len(x) - lag, 0)]
+    for row in range(lag, len(x)):
+        out[row] = x[row - lag]
     for row in range(max(len(x) - lag, 0), len(x)):
         state[_RING + (seen + row) % lag] = x[row]
     state[ROWS] += len(x)

@@ -67,6 +67,9 @@ class Expression:
     def __lt__(self, other: Expression | Number) -> Expression:
         return as_expression(other) > self
 
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self}: is one value a row and neither true nor false; use maximum, minimum or divide_or")
+
 
 @dataclass(frozen=True)
 class Column(Expression):
@@ -85,10 +88,11 @@ class Constant(Expression):
     value: float
 
     def __str__(self) -> str:
-        return f"{self.value:g}"
+        return repr(self.value).removesuffix(".0")  # in full: the fingerprint of a plan is made of this
 
 
-_INFIX = {"add": "+", "subtract": "-", "multiply": "·", "divide": "/", "greater": ">"}
+_INFIX = {"greater": ">", "add": "+", "subtract": "-", "multiply": "·", "divide": "/"}
+_RANK = {"greater": 0, "add": 1, "subtract": 1, "multiply": 2, "divide": 2}
 
 
 @dataclass(frozen=True)
@@ -103,13 +107,16 @@ class Operation(Expression):
         return self.parts
 
     def __str__(self) -> str:
-        if self.name in _INFIX:
-            return f" {_INFIX[self.name]} ".join(_bracketed(part) for part in self.parts)
-        return f"{self.name}({', '.join(map(str, self.parts))})"
+        if self.name not in _INFIX:
+            return f"{self.name}({', '.join(map(str, self.parts))})"
+        left, right = self.parts
+        rank = _RANK[self.name]
+        return f"{_bracketed(left, rank)} {_INFIX[self.name]} {_bracketed(right, rank + 1)}"
 
 
-def _bracketed(part: Expression) -> str:
-    return f"({part})" if isinstance(part, Operation) and part.name in _INFIX else str(part)
+def _bracketed(part: Expression, rank: int) -> str:
+    """In brackets when it binds less than its place asks for."""
+    return f"({part})" if isinstance(part, Operation) and _RANK.get(part.name, rank) < rank else str(part)
 
 
 @dataclass(frozen=True)
@@ -159,9 +166,14 @@ class Kernel:
         return self.outputs(*arguments)[0]
 
     def outputs(self, *arguments: Any) -> tuple[Call, ...]:
-        """All outputs."""
+        """All outputs.
+
+        Raises:
+            ValueError: parameters that the kernel refuses.
+        """
         parts = tuple(as_expression(part) for part in arguments[: self.inputs])
         parameters = arguments[self.inputs :]
+        self.state(*parameters)  # so that a mistake is found where the feature's name is known
         return tuple(Call(self, parameters, parts, output) for output in range(len(self.names)))
 
 

@@ -36,7 +36,7 @@ class FeaturePlan:
         self.inputs = sorted({name for feature in self.features for name in feature.inputs})
         try:
             self._program = compile_program([feature.expression for feature in self.features])
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise DataError(f"features: {error}") from error
         self._pool = self._program.new_pool()
 

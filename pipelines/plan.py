@@ -53,7 +53,7 @@ def compile_program(outputs: Sequence[Expression]) -> Program:
     """The program that computes these expressions as output columns 0, 1, ….
 
     Raises:
-        ValueError: parameters that a kernel refuses.
+        TypeError, ValueError: a kernel of another form than programs call.
     """
     return _Compiler(outputs).program()
 
@@ -155,9 +155,9 @@ class _Compiler:
     ) -> None:
         step = [0] * engine.STEP
         step[engine.CODE : engine.STATE_END + 1] = [code, *state]
-        places = [slot * engine.BLOCK for slot in read] if column is None else [column]
+        places = [slot * engine.SLOT_BYTES for slot in read] if column is None else [column]
         step[engine.READ : engine.READ + len(places)] = places
-        targets = [slot * engine.BLOCK for slot in written] if output is None else [output]
+        targets = [slot * engine.SLOT_BYTES for slot in written] if output is None else [output]
         step[engine.WRITTEN : engine.WRITTEN + len(targets)] = targets
         self._steps.append(step)
         self._addresses.append(address)

@@ -171,6 +171,7 @@ class Config(_Section):
     source: SourceConfig = SourceConfig()
     bars: BarsConfig = BarsConfig()
     features: list[str] = Field(DEFAULT_FEATURES, min_length=1)
+    feature_modules: list[str] = []
     labels: LabelsConfig = LabelsConfig()
     windows: WindowsConfig = WindowsConfig()
     split: SplitConfig = SplitConfig()

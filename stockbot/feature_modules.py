@@ -9,39 +9,37 @@ from pathlib import Path
 from stockbot.errors import ConfigError
 
 
-def load_feature_modules(names: Iterable[str]) -> None:
-    """Import each module once, by its dotted name or by the path of its file.
+def load_feature_modules(names: Iterable[str], origin: str) -> None:
+    """Import each module once, by its dotted name or by the path of its file; `origin` names the settings in errors.
 
     Raises:
         ConfigError: a module that cannot be found or that fails when imported.
     """
     for name in names:
         try:
-            if not name.endswith(".py"):
-                importlib.import_module(name)
-            elif str(Path(name).resolve()) not in _loaded_files():
+            if name.endswith(".py"):
                 _import_file(Path(name).resolve())
+            else:
+                importlib.import_module(name)
         except Exception as error:
+            problem = " ".join(str(error).split())
             raise ConfigError(
-                f"`feature_modules`: {name!r} cannot be imported ({type(error).__name__}: {error}); expected a module "
-                "or a .py file that registers features"
+                f"{origin}: `feature_modules`: {name!r} cannot be imported ({type(error).__name__}: {problem}); "
+                "expected an installed module or the path of a .py file that enters features"
             ) from error
 
 
-def _loaded_files() -> set[str]:
-    return {str(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
-
-
 def _import_file(path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    """Import under the whole path as its name: that of the file alone may be the name of another module."""
+    if str(path) in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(str(path), path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[str(path)] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[path.stem]
+        del sys.modules[str(path)]
         raise

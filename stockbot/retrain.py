@@ -9,8 +9,8 @@ from typing import Any
 
 from pipelines.build import append_store
 from pipelines.errors import DataError
-from pipelines.files import sha256_file
 from pipelines.features import FeaturePlan
+from pipelines.files import sha256_file
 from pipelines.ingest import expand_sources, read_archive
 from pipelines.store import MANIFEST, FeatureStore
 from stockbot.baselines import TRIVIAL, unbeaten

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.catalogue import expand
 from pipelines.errors import DataError
 from pipelines.labels import label_rows
 from pipelines.panel import Panel, WindowSet, load_panel, panel_windows
@@ -80,7 +81,7 @@ def make_training_set(config: Config, store: FeatureStore) -> TrainingSet:
         DataError: missing features, too few rows, an empty part, or training labels of one class.
     """
     config = with_store_bars(config, store)
-    panel = load_panel(store, config.features)
+    panel = load_panel(store, expand(config.features))
     lookback, horizon = config.windows.lookback, config.labels.horizon
     starts, gap = panel_windows(panel, lookback=lookback, horizon=horizon, max_gap_ns=max_gap(config))
     objective = config.labels.objective

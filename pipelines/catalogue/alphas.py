@@ -35,9 +35,8 @@ o, h, l, c, v = bars.open, bars.high, bars.low, bars.close, bars.volume  # noqa:
 VWAP = divide_or(bars.dollar, v, c)
 
 
-def _alpha(name: str, build: Callable[..., Expression]) -> None:
-    published = name.upper().replace("_", "")
-    feature(f"alpha_{name}", f"{published} of qlib's handlers")(build)
+def _alpha(name: str, build: Callable[..., Expression], least: int = 1) -> None:
+    feature(f"alpha_{name}", f"{name.removesuffix('_5').upper()} of qlib's Alpha158", least=least)(build)
 
 
 def _same(expression: Expression) -> Callable[[], Expression]:
@@ -114,6 +113,8 @@ ROLLING: dict[str, Callable[[int], Expression]] = {
     "vsumd": lambda d: _part(GROWTH, SHIFTED, d) - _part(LOSS, SHIFTED, d),
 }
 
+NEEDS_TWO_ROWS = {"ma", "std", "beta", "rsqr", "resi", "corr", "cord", "vma", "vstd", "wvma"}
+
 
 def _before(x: Expression, rows: int) -> Expression:
     return lag(x, rows) if rows else x
@@ -131,9 +132,9 @@ LAGGED: dict[str, Callable[[int], Expression]] = {
 for _name, _expression in CANDLE.items():
     _alpha(_name, _same(_expression))
 for _name, _build in ROLLING.items():
-    _alpha(f"{_name}_5", _build)
+    _alpha(f"{_name}_5", _build, 2 if _name in NEEDS_TWO_ROWS else 1)
 for _name, _build in LAGGED.items():
-    feature(f"alpha_{_name}_5", f"{_name.removesuffix('_lag').upper()}5 of qlib's Alpha360", least=0)(_build)
+    feature(f"alpha_{_name}_5", f"{_name.removesuffix('_lag').upper()} of qlib's Alpha360", least=0)(_build)
 
 feature_set(
     "alpha158",

@@ -2,7 +2,19 @@
 
 from collections.abc import Callable
 
-from kernels import clock, directional, extremes, lagged, moments, ordered, recursive, regression, rolling, sequences
+from kernels import (
+    clock,
+    directional,
+    extremes,
+    lagged,
+    moments,
+    ordered,
+    recursive,
+    regression,
+    rolling,
+    sequences,
+    trend,
+)
 from pipelines.expressions import BarFields, Expression, Kernel, absolute, divide_or, maximum, minimum
 
 bars = BarFields()
@@ -42,9 +54,9 @@ rolling_quantile = _rolling("rolling_quantile", ordered.rolling_quantile_update,
 rolling_rank = _rolling("rolling_rank", ordered.rolling_rank_update, ordered.rolling_rank_state)
 rolling_cov = _rolling("rolling_cov", regression.rolling_cov_update, regression.rolling_cov_state, 2)
 rolling_corr = _rolling("rolling_corr", regression.rolling_corr_update, regression.rolling_corr_state, 2)
-rolling_slope = _rolling("rolling_slope", regression.rolling_slope_update, regression.rolling_slope_state)
-rolling_rsquare = _rolling("rolling_rsquare", regression.rolling_rsquare_update, regression.rolling_rsquare_state)
-rolling_resid = _rolling("rolling_resid", regression.rolling_resid_update, regression.rolling_resid_state)
+rolling_slope = _rolling("rolling_slope", trend.rolling_slope_update, trend.rolling_slope_state)
+rolling_rsquare = _rolling("rolling_rsquare", trend.rolling_rsquare_update, trend.rolling_rsquare_state)
+rolling_resid = _rolling("rolling_resid", trend.rolling_resid_update, trend.rolling_resid_state)
 
 log_returns = Kernel(("log_returns",), lagged.log_returns_update, lagged.log_returns_state, warmup=_rows)
 returns = Kernel(("returns",), lagged.returns_update, lagged.returns_state, warmup=_rows)
@@ -75,7 +87,7 @@ week_cosine = Kernel(("week_cosine",), clock.week_cosine_update, clock.no_state)
 
 
 def mean(x: Expression, window: int) -> Expression:
-    """Rolling mean; shares its sums with `std` and `zscore` of the same rows."""
+    """Rolling mean of at least two rows; shares its sums with `std` and `zscore` of the same rows."""
     return rolling_moments.outputs(x, window)[0]
 
 

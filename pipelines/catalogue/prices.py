@@ -81,7 +81,7 @@ def ksft() -> Expression:
     return (2.0 * c - h - l) / o
 
 
-@feature("ma_dev_20", "price over its rolling mean, minus 1")
+@feature("ma_dev_20", "price over its rolling mean, minus 1", least=2)
 def ma_dev(window: int) -> Expression:
     return c / mean(c, window) - 1.0
 
@@ -150,13 +150,13 @@ def bipow(window: int) -> Expression:
     return square_root(bipower_variance(window))
 
 
-@feature("jump_20", "share of the realised variance that jumps make; 0 when flat")
+@feature("jump_20", "share of the realised variance that jumps make; 0 when flat", unit="0 to 1")
 def jump(window: int) -> Expression:
     variance = realized_variance(window)
     return share(maximum(variance - bipower_variance(window), 0.0), variance)
 
 
-@feature("semivar_dn_20", "share of the realised variance from falling rows; 0 when flat")
+@feature("semivar_dn_20", "share of the realised variance from falling rows; 0 when flat", unit="0 to 1")
 def semivar_dn(window: int) -> Expression:
     return share(rolling_sum(down_part(RETURN) * down_part(RETURN), window), realized_variance(window))
 
@@ -203,7 +203,7 @@ def atr_wilder(period: int) -> Expression:
     return atr(h, l, c, period) / c
 
 
-@feature("adx_14", "Wilder's average directional index", unit="0 to 100")
+@feature("adx_14", "Wilder's average directional index", unit="0 to 100", least=2)
 def adx_wilder(period: int) -> Expression:
     return adx(h, l, c, period)
 
@@ -288,6 +288,6 @@ def cs_spread(window: int) -> Expression:
     return rolling_mean(maximum(2.0 * (grown - 1.0) / (1.0 + grown), 0.0), window)
 
 
-@feature("fracdiff_40", "fractional difference of the log price, of an order in hundredths", unit="log price")
+@feature("fracdiff_40", "fractional difference of the log price; its order is in hundredths", unit="log price")
 def fracdiff(order: int) -> Expression:
     return fractional_difference(logarithm(c), order / 100.0)

@@ -57,12 +57,12 @@ def ofi_quote_sum(window: int) -> Expression:
     return share(rolling_sum(bars.quote_flow, window), rolling_sum(DEPTH, window))
 
 
-@feature("eff_spread", "twice the distance of the price from the mid price", unit="basis points")
+@feature("eff_spread", "twice the distance of the price from the mid price, over the mid price", unit="basis points")
 def eff_spread() -> Expression:
     return 20_000.0 * absolute(bars.close - MID) / MID
 
 
-@feature("trade_loc", "place of the price between bid and ask; 0.5 where they are one", unit="0 to 1")
+@feature("trade_loc", "place of the price: 0 is the bid, 1 the ask; 0.5 where they are one")
 def trade_loc() -> Expression:
     return divide_or(bars.close - bars.bid, SPREAD, 0.5)
 

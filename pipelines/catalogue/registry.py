@@ -12,7 +12,8 @@ from pipelines.expressions import Column, Expression
 QUOTE_COLUMNS = frozenset({"bid", "ask", "bid_size", "ask_size", "quote_flow"})
 TRADE_COLUMNS = frozenset({"buy_volume", "sell_volume", "ticks", "buys", "sells", "unchanged", "path", "largest"})
 
-_NAME = re.compile(r"([a-z]+\d*(?:_[a-z]+\d*)*)((?:_\d+)*)")
+_NAME = re.compile(r"([a-z]+\d*(?:_[a-z]+\d*)*)((?:_(?:0|[1-9]\d*))*)")
+_MOST = 1_000_000  # no window is longer: its state would not fit into memory
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,15 @@ def feature(
 
 
 def feature_set(name: str, members: Iterable[str]) -> None:
-    """Enter a named, ordered set of features."""
-    SETS[name] = tuple(members)
+    """Enter a named, ordered set of features.
+
+    Raises:
+        ValueError: another set or a feature has the name.
+    """
+    names = tuple(members)
+    if name in FAMILIES or SETS.get(name, names) != names:
+        raise ValueError(f"set {name!r}: the name is taken; choose another")
+    SETS[name] = names
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -109,12 +117,12 @@ def parse_feature(name: str) -> Feature:
         near = difflib.get_close_matches(name, [*examples, *SETS], n=3, cutoff=0.4)
         raise DataError(
             f"feature {name!r} is not known; did you mean {' or '.join(near) or ', '.join(SETS)}? "
-            "`stockbot-hp features` lists them"
+            "`stockbot-hp features` lists them, `feature_modules` in config.yaml adds your own"
         )
     parameters = [int(part) for part in match[2].split("_")[1:]]
-    if len(parameters) != len(family.parameters) or any(value < family.least for value in parameters):
+    if len(parameters) != len(family.parameters) or any(not family.least <= value <= _MOST for value in parameters):
         raise DataError(
-            f"feature {name!r}: expected {len(family.parameters)} whole numbers of at least {family.least} as in "
+            f"feature {name!r}: expected {len(family.parameters)} whole numbers from {family.least} to {_MOST} as in "
             f"{family.example!r}, received {parameters}"
         )
     try:

@@ -71,16 +71,24 @@ def _parse_columns(pairs: tuple[str, ...]) -> dict[str, str | int] | None:
 
 
 def resolve_config(config_path: Path | None, source: dict[str, Any] | None = None, **overrides: Any) -> Config:
-    """The configuration a command works with: file, then source flags, then `section__key=value` overrides."""
+    """The configuration a command works with: file, then source flags, then `section__key=value` overrides.
+
+    The features of its `feature_modules` are known from here on.
+    """
     path = _config_file(config_path)
     dotted = {f"source.{name}": value for name, value in (source or {}).items()}
     dotted |= {name.replace("__", "."): value for name, value in overrides.items()}
     try:
-        return load_config(path, dotted)
+        config = load_config(path, dotted)
     except ConfigError as error:
         load_config(path)  # wrong by itself: the file is to blame
         problem = str(error).removeprefix(f"{path or 'config'}: ")
         raise UsageError(f"{', '.join(_culprits(path, dotted))}: {problem}") from None
+    if config.feature_modules:
+        from stockbot.feature_modules import load_feature_modules
+
+        load_feature_modules(config.feature_modules, str(path or "config"))
+    return config
 
 
 def require_known_features(config: Config, config_path: Path | None) -> None:

@@ -19,6 +19,7 @@ from kernels import (
     regression,
     rolling,
     sequences,
+    trend,
 )
 
 Arrays = dict[str, np.ndarray]
@@ -68,9 +69,9 @@ CASES = [
     *_windows("rolling_kurt", moments, ("price",), (4, 20, 64)),
     *_windows("rolling_cov", regression, ("price", "volume"), (2, 5, 64)),
     *_windows("rolling_corr", regression, ("price", "volume"), (5, 64)),
-    *_windows("rolling_slope", regression, ("price",), (2, 5, 64)),
-    *_windows("rolling_rsquare", regression, ("price",), (3, 5, 64)),
-    *_windows("rolling_resid", regression, ("price",), (2, 5, 64)),
+    *_windows("rolling_slope", trend, ("price",), (2, 5, 64)),
+    *_windows("rolling_rsquare", trend, ("price",), (3, 5, 64)),
+    *_windows("rolling_resid", trend, ("price",), (2, 5, 64)),
     *_windows("rolling_min", extremes, ("price",), (1, 2, 7, 64)),
     *_windows("rolling_max", extremes, ("price",), (1, 2, 7, 64)),
     *_windows("rolling_argmin", extremes, ("price",), (1, 2, 7, 64)),

@@ -11,7 +11,7 @@ PRICES = ("open", "high", "low", "close")
 
 
 def market_rows(count: int, seed: int = 0) -> Bars:
-    """Bars of four ticks at uneven times, with pauses of hours: prices on a grid, quotes around them, and some ticks without volume."""
+    """Bars of four ticks: uneven times with pauses of hours, prices on a grid, quotes, some ticks without volume."""
     rng = np.random.default_rng(seed)
     ticks = count * TICKS_A_ROW
     pauses = np.where(rng.random(ticks) < 0.01, rng.uniform(0.0, 6 * 3600.0, ticks), rng.exponential(5.0, ticks))
@@ -21,7 +21,9 @@ def market_rows(count: int, seed: int = 0) -> Bars:
     offsets = 0.01 * rng.integers(0, 4, (2, ticks))
     sizes = rng.integers(1, 100, (2, ticks)).astype(float)
     quotes = np.stack([price - offsets[0], price + offsets[1], *sizes])
-    rows = BarBuilder(BarSpec("tick", TICKS_A_ROW)).update(stamps, price, volume, rng.choice([-1.0, 1.0], ticks), quotes)
+    rows = BarBuilder(BarSpec("tick", TICKS_A_ROW)).update(
+        stamps, price, volume, rng.choice([-1.0, 1.0], ticks), quotes
+    )
     assert len(rows) == count
     return rows
 

@@ -172,7 +172,7 @@ def impact(b: Bars, pressure: Array, window: int) -> Array:
 
 
 def bulk_imbalance(b: Bars, window: int) -> Array:
-    """Easley, Lopez de Prado and O'Hara 2012: bought share Φ(Δc/σ) of the volume, so imbalance 2Φ - 1."""
+    """Easley, Lopez de Prado and O'Hara 2012: the share bought is Φ(change / deviation)."""
     step = b.close - before(b.close)
     score = ratio(step, over(window, lambda values: values.std(ddof=1), step))
     bought = np.array([0.5 * math.erfc(-value / math.sqrt(2.0)) for value in score])
@@ -437,10 +437,26 @@ def test_quotes12_reads_quotes_in_each_of_its_twelve() -> None:
     assert all(set(one.inputs) & QUOTE_COLUMNS for one in features)
 
 
+def without_movement(count: int) -> Bars:
+    rows = market_rows(count)
+    for column in ("open", "high", "low", "close"):
+        getattr(rows, column)[:] = 7.0
+    rows.dollar[:] = 7.0 * rows.volume
+    return rows
+
+
+def without_volume(count: int) -> Bars:
+    rows = market_rows(count)
+    for column in ("volume", "dollar", "buy_volume", "sell_volume", "largest"):
+        getattr(rows, column)[:] = 0.0
+    return rows
+
+
+@pytest.mark.parametrize("make", [flat_rows, without_movement, without_volume])
 @pytest.mark.parametrize("name", ["core17", "ticks60", "quotes12"])
-def test_a_market_without_volume_or_movement_gives_numbers(name: str) -> None:
+def test_a_market_without_volume_or_movement_gives_numbers(name: str, make: Callable[[int], Bars]) -> None:
     plan = FeaturePlan([name])
-    matrix = plan.update(plan.new_state(), flat_rows(plan.warmup + 50))
+    matrix = plan.update(plan.new_state(), make(plan.warmup + 50))
     for column, one in enumerate(plan.features):
         assert np.isfinite(matrix[one.warmup :, column]).all(), one.name
         assert np.isnan(matrix[: one.warmup, column]).all(), one.name
@@ -458,3 +474,20 @@ def test_units_of_price_and_volume_do_not_matter(name: str) -> None:
         getattr(scaled, column)[:] *= 1024.0
     ours, others = (plan.update(plan.new_state(), each) for each in (rows, scaled))
     np.testing.assert_allclose(ours, others, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.parameters])
+def test_the_smallest_numbers_make_a_feature(family: str) -> None:
+    known = FAMILIES[family]
+    numbers = [known.least + place for place in range(len(known.parameters))]  # growing: some must
+    plan = FeaturePlan(["_".join([family, *map(str, numbers)])])
+    matrix = plan.update(plan.new_state(), lively_rows(plan.warmup + 100))
+    assert np.isfinite(matrix[plan.warmup :]).all()
+
+
+def lively_rows(count: int) -> Bars:
+    """Market rows that all have volume and a price of their own: some formulas divide by volume or change."""
+    rows = market_rows(count)
+    rows.volume[:] += 1.0
+    rows.close[:] *= 1.0 + 1e-6 * np.random.default_rng(1).random(count)
+    return rows

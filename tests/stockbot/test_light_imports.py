@@ -33,6 +33,7 @@ def test_build_run_chart_export_and_verify_never_import_tensorflow(tmp_path: Pat
         ["chart", store, "--out", str(tmp_path / "store.png"), *artifacts],
         ["export", store, "--out", str(tmp_path / "out.csv"), *artifacts],
         ["verify", store],
+        ["features", "core17", "--no-cost"],
         ["doctor", "--artifacts", str(world.artifacts)],
         ["sample-data", "--out", str(tmp_path / "sample"), "--days", "1", "--ticks-per-day", "100"],
     ]
