@@ -158,11 +158,7 @@ METRICS = {
                   "mean_squared_error", "mse"],
 }  # fmt: skip
 
-DEFAULT_FEATURES = [
-    "logret_1", "logret_5", "logret_20", "kmid", "klen", "ma_dev_20", "zscore_20", "ema_dev_12",
-    "rsi_wilder_14", "macd_hist_12_26_9", "atr_wilder_14", "bb_pos_20", "rsv_20", "rvol_20",
-    "vwap_dev_20", "vol_z_20", "ofi_20", "tod_sin", "tod_cos",
-]  # fmt: skip
+DEFAULT_FEATURES = ["core17"]
 
 
 class Config(_Section):
