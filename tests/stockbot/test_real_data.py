@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.catalogue import expand
 from pipelines.errors import DataError
 from pipelines.store import FeatureStore
 from stockbot.build import build_features
@@ -58,7 +59,7 @@ def test_a_real_file_becomes_a_model(market_data: Path, tmp_path: Path, name: st
     result = train(config, FeatureStore.open(tmp_path / "store"), tmp_path / "artifacts")
     bundle = Bundle.load(result.path)
     assert bundle.manifest["data"]["train_windows"] > 0
-    assert bundle.features == config.features
+    assert bundle.features == expand(config.features)
 
 
 @pytest.mark.parametrize("name", [name for name, (_, hints) in SOURCES.items() if "source.timezone" in hints])
