@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,8 @@ def _copy_work_tree(root: Path, folder: Path) -> None:
 
 
 def _extract(root: Path, reference: str, folder: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(_git_bytes(root, "archive", "--format=tar", reference))) as archive:
-        archive.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(_git_bytes(root, "archive", "--format=zip", reference))) as archive:
+        archive.extractall(folder)
 
 
 def _new_environment(tree: Path, folder: Path) -> Path:

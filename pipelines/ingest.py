@@ -16,6 +16,7 @@ from pipelines.sources.cadence import check_one_length
 from pipelines.sources.paths import expand_sources, passed_over
 from pipelines.sources.payloads import detect_format
 from pipelines.sources.reading import Part, check_same_flavour, open_tables, read_file, rejected_rows
+from pipelines.sources.zones import check_zone
 
 __all__ = ["Ingested", "SourceHints", "SourceReport", "expand_sources", "read_archive", "read_source"]
 
@@ -79,6 +80,8 @@ def read_archive(
     RuntimeError : rows in differ from rows out plus rows rejected, which is a fault of this program.
     """
     hints = hints or SourceHints()
+    if hints.timezone is not None:
+        check_zone(hints.timezone)
     paths = expand_sources(sources)
     _check_table(paths, hints)
     digests: dict[Path, str] = {}
@@ -90,7 +93,7 @@ def read_archive(
         _check_needs(parts[-1], needs or {})
         if progress is not None:
             progress(done, len(paths))
-    _refuse_copies(parts, digests)
+    _refuse_copies(parts)
     candles = "candles" in parts[0].flavour
     if candles:
         check_one_length(pl.concat([part.steps for part in parts]))
@@ -124,18 +127,21 @@ def _check_table(paths: list[Path], hints: SourceHints) -> None:
         )
 
 
-def _refuse_copies(parts: list[Part], digests: dict[Path, str]) -> None:
-    """Refuse a file that was read under another name: without ids its rows would count twice.
+def _refuse_copies(parts: list[Part]) -> None:
+    """Refuse a file whose rows were read from another one, as from `a.csv` beside `a.csv.gz`: they would count twice.
 
-    Equal bytes under the names of two days, as in files that count from midnight, are no copies.
+    The names of files and symbols do not count, times do: files that count from midnight are told apart by their days.
     """
-    seen: dict[tuple[str, object], Path] = {}
+    seen: dict[tuple[int, int], Path] = {}
     for part in parts:
-        other = seen.setdefault((digests[part.path], part.frame["timestamp"].first()), part.path)
+        if not part.frame.height:
+            continue
+        rows = part.frame.drop("_line", "_file", "symbol").hash_rows().to_numpy()
+        other = seen.setdefault((len(rows), int(rows.sum())), part.path)
         if other != part.path:
             raise DataError(
-                f"{part.path}: is byte for byte the file {other}, and its rows would count twice; expected each file "
-                "once: remove one of them"
+                f"{part.path}: holds the same rows as {other}, which would count twice; expected each file once: "
+                "remove one of them"
             )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipelines.bars import BarSpec
 from pipelines.build import BuildReport, build_store, require_vacant
+from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.ingest import SourceReport, read_archive
 from pipelines.schema import SourceHints
@@ -34,10 +35,14 @@ def build_features(
     out: Path,
     *,
     replace: bool = False,
+    bars_asked: bool = False,
     reading: Progress | None = None,
     building: Progress | None = None,
 ) -> tuple[BuildReport, list[str]]:
     """Read, validate and build; returns the report and lines on what was detected in the first sources.
+
+    Args:
+        bars_asked: the user asked for bars in so many words, which candles cannot become.
 
     Raises:
         DataError: the sources cannot be read as they are, or something is in the way at `out`.
@@ -47,6 +52,11 @@ def build_features(
     require_vacant(out, replace)
     require_writable_parent(out)
     ingested = read_archive(sources, source_hints(config.source), needs=plan.quotes_needed, progress=reading)
+    if bars_asked and ingested.kind == "candles" and config.bars.kind != "none":
+        raise DataError(
+            f"{ingested.sources[0].path}: holds candles, which are rows already and cannot become "
+            f"{bar_spec(config.bars).describe()}; leave --bars and --bar-size out, or give ticks"
+        )
     report = build_store(
         ingested,
         bars=bar_spec(config.bars),

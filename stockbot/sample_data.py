@@ -104,7 +104,12 @@ def generate(
             if number == len(report.days) // 2:
                 ticks = _without_stretch(rng, ticks)
             path = out / _file_name(symbol, day)
-            _write(path, _frame(ticks, symbol), rng)
+            try:
+                _write(path, _frame(ticks, symbol), rng)
+            except Exception:
+                if not report.files:
+                    (out / MARKER).unlink(missing_ok=True)  # an empty sample would be in the way of the next
+                raise
             report.add(path, rows=len(ticks["price"]))
             log_price = float(latent.log_price[-1])
             if progress is not None:

@@ -46,13 +46,17 @@ def passed_over(sources: Sequence[str | Path]) -> list[Path]:
     """Return the documents and the feature stores among the files of folders and globs: no data by their names."""
     matched = {file for source in sources if not Path(source).expanduser().is_file() for file in _matches(source)}
     stores = {store for file in matched if (store := _store_of(file)) is not None}
-    documents = {file for file in matched if is_document(file.name) and _store_of(file) is None}
+    documents = {file for file in matched if _is_document_path(file) and _store_of(file) is None}
     return sorted(stores | documents)
 
 
 def is_document(name: str) -> bool:
     """Tell whether a file name is that of a text about data and not of data: a readme, a licence, a checksum."""
     return _DOCUMENT.fullmatch(name) is not None
+
+
+def _is_document_path(file: Path) -> bool:
+    return is_document(file.name) or is_document(file.parent.name.rstrip("sS"))
 
 
 def _expand(source: str | Path) -> list[Path]:
@@ -62,7 +66,7 @@ def _expand(source: str | Path) -> list[Path]:
     if not path.is_dir() and not glob.has_magic(str(path)):
         raise DataError(f"{source}: no such file or folder")
     matched = _matches(source)
-    files = [file for file in matched if not is_document(file.name) and _store_of(file) is None]
+    files = [file for file in matched if not _is_document_path(file) and _store_of(file) is None]
     if files:
         return files
     if matched:

@@ -58,7 +58,13 @@ def command(
     started = time.perf_counter()
     with progress("reading", "files") as reading, progress("building") as building:
         report, sources_read = build_features(
-            sources, config, target, replace=overwrite, reading=reading, building=building
+            sources,
+            config,
+            target,
+            replace=overwrite,
+            bars_asked=bars__kind is not None or bars__size is not None,
+            reading=reading,
+            building=building,
         )
     if not as_json:
         for line in sources_read:

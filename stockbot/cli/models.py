@@ -15,7 +15,8 @@ from stockbot.errors import ArtifactError
 @artifacts_option
 @json_option
 def command(config_path: Path | None, artifacts: Path | None, as_json: bool) -> None:
-    """List the sealed bundles, oldest first; an asterisk marks the current one, `!` what is damaged.
+    """List the sealed bundles, oldest first; an asterisk marks the current one, `!` a damaged
+    manifest; `verify` and every use of a bundle check all of its files.
 
     \b
     Example:
@@ -38,7 +39,7 @@ def command(config_path: Path | None, artifacts: Path | None, as_json: bool) -> 
         )
     for problem in problems:
         click.echo(f"! {problem}")
-    if not rows:
+    if not rows and not problems:
         click.echo(f"no model in {folder / 'models'} yet; run `stockbot-hp train`")
 
 

@@ -13,6 +13,7 @@ from stockbot.cli.options import (
     emit,
     json_option,
     progress,
+    require_known_features,
     resolve_config,
     source_options,
 )
@@ -53,6 +54,7 @@ def command(
     from stockbot.retrain import retrain_once
 
     config = resolve_config(config_path, source, **overrides)
+    require_known_features(config, config_path)
     with progress("training", "windows") as advance:
         result = retrain_once(
             sources,

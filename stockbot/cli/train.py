@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from stockbot.cli.options import artifacts_option, config_option, emit, json_option, progress, resolve_config
+from stockbot.cli.options import (
+    artifacts_option,
+    config_option,
+    emit,
+    json_option,
+    progress,
+    require_known_features,
+    resolve_config,
+)
 from stockbot.errors import StockbotError
 
 _FLAGS = {
@@ -70,6 +78,7 @@ def command(
     from stockbot.train import train
 
     config = resolve_config(config_path, **overrides)
+    require_known_features(config, config_path)
     opened = FeatureStore.open(store or Path(config.paths.store))
     with progress("training", "windows") as advance:
         result = train(

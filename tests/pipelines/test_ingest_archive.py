@@ -1,5 +1,6 @@
 """What belongs to an archive: each file once, data and not what lies beside it, trades told by their ids."""
 
+import gzip
 import json
 import zipfile
 from pathlib import Path
@@ -35,10 +36,24 @@ def test_a_link_and_its_file_are_one_and_keep_the_name_of_the_file(tmp_path: Pat
 
 def test_copies_are_refused_by_both_names(tmp_path: Path) -> None:
     copy, original = _file(tmp_path / "data (1).csv"), _file(tmp_path / "data.csv")
-    with pytest.raises(DataError, match="byte for byte the file") as caught:
+    with pytest.raises(DataError, match="holds the same rows as") as caught:
         read_archive([tmp_path])
     assert str(copy) in str(caught.value)
     assert str(original) in str(caught.value)
+
+
+def test_a_file_beside_its_compressed_copy_is_refused(tmp_path: Path) -> None:
+    text = "timestamp,price,volume\n1700000000,5,1\n1700000001,6,2\n1700000002,7,1\n"
+    (tmp_path / "a.csv").write_text(text)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(DataError, match=r"a\.csv\.gz: holds the same rows as .*a\.csv, which would count twice"):
+        read_archive([tmp_path])
+
+
+def test_an_unknown_zone_is_refused_also_where_times_need_none(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("timestamp,price,volume\n1700000000,5,1\n1700000001,6,2\n")
+    with pytest.raises(DataError, match="--timezone Foo/Bar: unknown time zone"):
+        read_archive([tmp_path], SourceHints(timezone="Foo/Bar"))
 
 
 def test_equal_bytes_of_two_days_are_no_copies(tmp_path: Path) -> None:

@@ -112,3 +112,25 @@ def test_a_failure_is_a_json_object_too(tmp_path: Path, arguments: tuple[str, ..
     result = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, result["ok"], result["exit_code"]) == (code, False, code)
     assert result["error"] in done.stderr
+
+
+@pytest.mark.parametrize("command", [("train", "store"), ("retrain", "--once", "ticks.csv")])
+def test_a_typo_in_features_is_known_before_anything_is_touched(tmp_path: Path, command: tuple[str, ...]) -> None:
+    pytest.importorskip("tensorflow", reason="training needs the train extra")
+    (tmp_path / "config.yaml").write_text("features: [logret_1, rsi_wilde_14]\n")
+    write_ticks(tmp_path / "ticks.csv", 0, 200)
+    before = sorted(tmp_path.iterdir())
+    done = stockbot(*command, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "config.yaml: `features`: feature 'rsi_wilde_14' is not known; did you mean rsi_wilder_14" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_bars_asked_of_candles_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{1_700_000_000 + 60 * row},5,6,4,5,1\n" for row in range(40))
+    (tmp_path / "EURUSD.csv").write_text(f"timestamp,open,high,low,close,volume\n{rows}")
+    done = stockbot("build-features", "EURUSD.csv", "--bars", "time", "--bar-size", "7m", "--out", "s", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "holds candles, which are rows already and cannot become time bars of 420 s" in done.stderr
+    assert not (tmp_path / "s").exists()
+    assert stockbot("build-features", "EURUSD.csv", "--out", "s", cwd=tmp_path).returncode == 0
