@@ -213,8 +213,7 @@ def rolling_rank_update(state, x, out):  # type: ignore[no-untyped-def]
     for row in range(np.uint64(len(x))):
         value, _, blank = _take(state, x[row])
         # from the ring only where need be: what was just written there comes back slowly
-        first = row + ONE - window
-        rank = _rank(x, first, window, value) if row + ONE >= window else _rank(state, ring, window, value)
+        rank = _rank(x, row + ONE - window, window, value) if row + ONE >= window else _rank(state, ring, window, value)
         out[row] = math.nan if blank else rank / state[_WINDOW]
     state[ROWS] += len(x)
 
