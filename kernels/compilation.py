@@ -110,6 +110,6 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A kernel that is compiled into its callers: calls that pass arrays cost 10 ns each, much for a few rows."""
+    """A kernel that is compiled into its callers: a call that passes arrays counts their references."""
     compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     return compiled

@@ -111,7 +111,8 @@ _call3, _call4, _call5, _call6 = _caller(3), _caller(4), _caller(5), _caller(6)
 def _viewer(kind: Any) -> Callable[..., Any]:
     """An intrinsic that gives the contiguous vector at an address, which it does not own.
 
-    A slice would count references, 10 ns each time.
+    A slice would count references: the one-row update of `core17` took 3.9 µs with slices and 2.1 without
+    (`python -m benchmarks --only engine`).
     """
     vector = kind[::1]
 

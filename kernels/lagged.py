@@ -1,4 +1,4 @@
-"""Simple and logarithmic returns over a lag, and the volatility realised by the latter."""
+"""Earlier values, simple and logarithmic returns over a lag, and the volatility realised by the latter."""
 
 import math
 
@@ -38,6 +38,33 @@ def remember(state, x):  # type: ignore[no-untyped-def]
     for row in range(max(len(x) - lag, 0), len(x)):
         state[_RING + (seen + row) % lag] = x[row]
     state[ROWS] += len(x)
+
+
+@kernel
+def lag_update(state, x, out):  # type: ignore[no-untyped-def]
+    lag = int(state[_LAG])
+    for row in range(min(lag, len(x))):
+        out[row] = recall(state, row)
+    for row in range(lag, len(x)):
+        out[row] = x[row - lag]
+    remember(state, x)
+
+
+def lag(x: Floats, lag: int, out: Floats | None = None) -> Floats:
+    """The value of `lag` rows ago.
+
+    Args:
+        x: (time,) float64, any unit.
+        lag: rows, at least 1.
+        out: (time,) float64 to write into; a new array when None.
+
+    Returns:
+        (time,) float64 in the unit of `x`; NaN for the first `lag` rows; a NaN is a value like any other.
+
+    Raises:
+        TypeError, ValueError: wrong dtype, dimension or lag; the message names the argument.
+    """
+    return run(lag_update, lag_state(lag), {"x": x}, out)
 
 
 @kernel

@@ -223,7 +223,7 @@ def rolling_quantile(x: Floats, window: int, q: float, out: Floats | None = None
 
     Args:
         x: (time,) float64, any unit.
-        window: rows, at least 1. The cost grows with it: 20 ns at 64, 100 at 1,024.
+        window: rows, at least 1. The cost grows with it: `make bench` has 64 and 1,024.
         q: 0 to 1; 0 is the smallest, 1 the largest.
         out: (time,) float64 to write into; a new array when None.
 
@@ -249,6 +249,6 @@ def rolling_rank(x: Floats, window: int, out: Floats | None = None) -> Floats:
     """Rank of a row among the last `window` rows, from 1 / `window` to 1; equal rows share the mean of their ranks.
 
     Arguments, NaN rule and errors as in `rolling_quantile`; no unit; pandas' `rolling(window).rank(pct=True)`. A
-    constant window gives (`window` + 1) / (2 · `window`). The cost is 0.15 ns a row of the window.
+    constant window gives (`window` + 1) / (2 · `window`). The cost grows with the window.
     """
     return run(rolling_rank_update, rolling_rank_state(window), {"x": x}, out)

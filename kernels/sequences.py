@@ -1,4 +1,4 @@
-"""What came before: earlier values, running totals, runs and patterns of signs, fractional differences."""
+"""What came before: running totals, runs and patterns of signs, fractional differences."""
 
 import math
 
@@ -6,46 +6,6 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats, checked_count, run
 from kernels.compilation import kernel
-
-_LAG, _RING = 1, 2
-
-
-def lag_state(rows: int) -> Floats:
-    """State of `lag`: row r of all stands in slot r modulo `rows`."""
-    rows = checked_count("rows", rows)
-    state = np.zeros(_RING + rows)
-    state[_LAG] = rows
-    return state
-
-
-@kernel
-def lag_update(state, x, out):  # type: ignore[no-untyped-def]
-    lag = int(state[_LAG])
-    seen = int(state[ROWS])
-    for row in range(min(lag, len(x))):
-        out[row] = state[_RING + (seen + row) % lag] if seen + row >= lag else math.nan
-    for row in range(lag, len(x)):
-        out[row] = x[row - lag]
-    for row in range(max(len(x) - lag, 0), len(x)):
-        state[_RING + (seen + row) % lag] = x[row]
-    state[ROWS] += len(x)
-
-
-def lag(x: Floats, rows: int, out: Floats | None = None) -> Floats:
-    """The value of `rows` rows ago.
-
-    Args:
-        x: (time,) float64, any unit.
-        rows: at least 1.
-        out: (time,) float64 to write into; a new array when None.
-
-    Returns:
-        (time,) float64 in the unit of `x`; NaN for the first `rows` rows; a NaN is a value like any other.
-
-    Raises:
-        TypeError, ValueError: wrong dtype, dimension or count; the message names the argument.
-    """
-    return run(lag_update, lag_state(rows), {"x": x}, out)
 
 
 def running_sum_state() -> Floats:
@@ -67,7 +27,8 @@ def running_sum_update(state, x, out):  # type: ignore[no-untyped-def]
 def running_sum(x: Floats, out: Floats | None = None) -> Floats:
     """Sum of all rows so far; a NaN row gives NaN and takes no part.
 
-    Arguments and errors as in `lag`; the unit of `x`. Meant for flows whose sum stays near zero, such as signed volume.
+    Arguments and errors as in `lagged.lag`; the unit of `x`. Meant for flows whose sum stays near zero,
+    such as signed volume.
     """
     return run(running_sum_update, running_sum_state(), {"x": x}, out)
 
@@ -98,7 +59,7 @@ def run_length_update(state, x, out):  # type: ignore[no-untyped-def]
 def run_length(x: Floats, out: Floats | None = None) -> Floats:
     """How many moves in a row went one way: 3 after three rises, -2 after two falls; an unchanged row keeps the count.
 
-    Arguments and errors as in `lag`; rows. NaN for the first row and where `x` is NaN, which takes no part.
+    Arguments and errors as in `lagged.lag`; rows. NaN for the first row and where `x` is NaN, which takes no part.
     """
     return run(run_length_update, run_length_state(), {"x": x}, out)
 

@@ -65,7 +65,7 @@ rsi = Kernel(("rsi",), recursive.rsi_update, recursive.rsi_state, warmup=_rows)
 atr = Kernel(("atr",), recursive.atr_update, recursive.atr_state, 3, _rows)
 adx = Kernel(("adx",), directional.adx_update, directional.adx_state, 3, lambda period: 2 * period - 1)
 
-lag = Kernel(("lag",), sequences.lag_update, sequences.lag_state, warmup=_rows)
+lag = Kernel(("lag",), lagged.lag_update, lagged.lag_state, warmup=_rows)
 running_sum = Kernel(("running_sum",), sequences.running_sum_update, sequences.running_sum_state)
 run_length = Kernel(("run_length",), sequences.run_length_update, sequences.run_length_state, warmup=lambda: 1)
 sign_entropy = Kernel(

@@ -92,7 +92,7 @@ CASES = [
     *_windows("atr", recursive, ("high", "low", "price"), (1, 14)),
     *_windows("adx", directional, ("high", "low", "price"), (2, 14)),
     Case("bollinger", ("price",), (20, 2.0), lines, outputs=3),
-    *_windows("lag", sequences, ("price",), (1, 5, 64)),
+    *_windows("lag", lagged, ("price",), (1, 5, 64)),
     Case("running_sum", ("sign",), (), sequences),
     Case("run_length", ("price",), (), sequences),
     *_windows("sign_entropy", sequences, ("price",), (1, 20)),
