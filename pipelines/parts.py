@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kernels.arrays import Floats, Integers
+from kernels.arrays import Floats
 from pipelines.errors import DataError
 from pipelines.files import make_folder, sha256_bytes, sha256_file, write_atomic
 
@@ -99,35 +99,63 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def write_rows(root: Path, symbol: str, table: pa.Table, period: Period) -> list[dict[str, Any]]:
-    """Write one symbol's rows below `root`, one file a period; returns their manifest entries."""
-    stamps = table["timestamp"].cast(pa.int64()).to_numpy()
-    entries: list[dict[str, Any]] = []
-    for key, start, stop in _periods(stamps, period):
-        data = parquet_bytes(table.slice(start, stop - start))
-        path = f"{symbol_folder(symbol)}/date={key}/part-{sha256_bytes(data)[:12]}.parquet"
-        entry = Entry.write(root, path, data)
-        span = {"rows": stop - start, "first": int(stamps[start]), "last": int(stamps[stop - 1])}
-        entries.append({**vars(entry), "symbol": symbol, "date": key, **span})
-    return entries
+def write_part(root: Path, symbol: str, key: str, table: pa.Table) -> dict[str, Any]:
+    """Write rows of one symbol and period below `root`; returns their manifest entry."""
+    data = parquet_bytes(table)
+    path = f"{symbol_folder(symbol)}/date={key}/part-{sha256_bytes(data)[:12]}.parquet"
+    entry = Entry.write(root, path, data)
+    stamps = table["timestamp"]
+    first, last = (stamps[at].cast(pa.int64()).as_py() for at in (0, len(stamps) - 1))
+    return {**vars(entry), "symbol": symbol, "date": key, "rows": len(table), "first": first, "last": last}
 
 
-def _periods(stamps: Integers, period: Period) -> Iterator[tuple[str, int, int]]:
-    """(first day, first row, row after the last) of each period with rows."""
-    unit = {"day": "1d", "month": "1mo", "year": "1y"}[period]
-    first_days = pl.Series(stamps).cast(pl.Datetime("ns")).dt.truncate(unit).dt.date()
+def read_part(root: Path, item: Mapping[str, Any]) -> pa.Table:
+    """The rows of a manifest's data file.
+
+    Raises:
+        DataError: it is missing or not what was written.
+    """
+    return pq.read_table(pa.BufferReader(Entry.of(item).read(root / item["path"])))
+
+
+def period_key(stamp: int, period: Period) -> str:
+    """The first day of the period of a stamp in ns: the name of its folder."""
+    return _bounds(stamp, period)[0]
+
+
+def periods(stamps: pl.Series, period: Period) -> Iterator[tuple[str, int, int]]:
+    """(first day, first row, row after the last) of each period with rows, of rows in time order."""
     start = 0
-    for rows, day in first_days.rle().struct.unnest().iter_rows():
-        yield day.isoformat(), start, start + rows
-        start += rows
+    while start < len(stamps):
+        day, end = _bounds(stamps[start], period)
+        stop = start + int(stamps[start:].search_sorted(end))
+        yield day, start, stop
+        start = stop
 
 
-def write_state(root: Path, symbol: str, state: dict[str, Floats]) -> dict[str, Any]:
+def _bounds(stamp: int, period: Period) -> tuple[str, int]:
+    """The first day of the period of a stamp, and the stamp at which the period ends."""
+    unit = {"day": "1d", "month": "1mo", "year": "1y"}[period]
+    first = pl.Series([stamp]).cast(pl.Datetime("ns")).dt.truncate(unit)
+    return first.dt.date()[0].isoformat(), int(first.dt.offset_by(unit).to_physical()[0])
+
+
+def write_state(root: Path, symbol: str, state: Mapping[str, Floats]) -> dict[str, Any]:
     """Save an engine state below `root`; returns its manifest entry."""
     buffer = io.BytesIO()
     np.savez(buffer, **state)  # type: ignore[arg-type]
     data = buffer.getvalue()
     return vars(Entry.write(root, f"_state/{symbol_folder(symbol)}-{sha256_bytes(data)[:12]}.npz", data))
+
+
+def read_state(root: Path, item: Mapping[str, Any]) -> dict[str, Floats]:
+    """An engine state that was saved below `root`.
+
+    Raises:
+        DataError: it is missing or not what was written.
+    """
+    with np.load(io.BytesIO(Entry.of(item).read(root / item["path"]))) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def write_rejected(root: Path, rejected: pl.DataFrame) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     manifest.json  feature_columns.json  config.yaml  quarantine/rejected-<hash>.parquet
     symbol=<symbol>/date=<first day of the period>/part-<hash>.parquet
-    _state/symbol=<symbol>-<hash>.npz      the engine's state after the last closed row
+    _state/symbol=<symbol>-<hash>.npz      the engine's state after the last input of a partition
 
 Data files carry a hash of their content in their name and are never changed: a new manifest is what makes new
 files part of the store, so a reader sees the old store or the new one and nothing between. Files that a new manifest
@@ -23,11 +23,12 @@ from pipelines.bars import BarSpec
 from pipelines.errors import DataError
 from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, write_atomic
 from pipelines.parts import RETIRED, Entry, retired_path
+from pipelines.schema import empty_rejected
 
-SCHEMA_VERSION = 2  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
+SCHEMA_VERSION = 3  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
 KEYS = {
-    "schema", "snapshot", "features", "bars", "source_kind", "period", "sources", "rows_in", "rows_out", "quarantined",
-    "files", "symbols", "documents",
+    "schema", "snapshot", "features", "bars", "source_kind", "period", "columns", "hints", "sources", "rows_in",
+    "rows_out", "quarantined", "files", "symbols", "partitions", "documents",
 }  # fmt: skip
 MANIFEST = "manifest.json"
 FEATURE_COLUMNS = "feature_columns.json"
@@ -156,8 +157,10 @@ class FeatureStore:
 
     def rejected(self) -> pl.DataFrame:
         """The quarantined rows: file, line, reason, raw."""
-        entries = [entry for entry in self.entries() if entry.path.startswith("quarantine/")]
-        return pl.concat([pl.read_parquet(io.BytesIO(self._content(entry))) for entry in entries])
+        listed = [*(item for part in self.manifest["partitions"] for item in part["quarantine"])]
+        listed += [item for item in self.manifest["documents"] if item["path"].startswith("quarantine/")]
+        contents = [self._content(Entry.of(item)) for item in listed]
+        return pl.concat([empty_rejected(), *(pl.read_parquet(io.BytesIO(content)) for content in contents)])
 
     def saved_state(self, symbol: str) -> dict[str, Floats]:
         """The engine's state after the symbol's last closed row, for `FeatureStream.restore`."""
@@ -167,9 +170,10 @@ class FeatureStore:
 
     def entries(self) -> list[Entry]:
         """Every file that the manifest names."""
-        states = [symbol["state"] for symbol in self.manifest["symbols"].values()]
-        listed = [*self.manifest["files"], *states, *self.manifest["documents"]]
-        return [Entry.of(item) for item in listed]
+        made = self.manifest["partitions"]
+        beside = [item for part in made for item in (part["state"], *part["quarantine"])]
+        entries = [Entry.of(item) for item in (*self.manifest["files"], *beside, *self.manifest["documents"])]
+        return list({entry.path: entry for entry in entries}.values())  # equal states are one file
 
     def verify(self) -> list[str]:
         """Rehash everything; each problem is one line, and none means the store is whole."""

@@ -1,0 +1,331 @@
+"""One symbol's rows to partitions of a feature store: a symbol and a period each, in time order, state carried.
+
+A partition holds the rows that its input completes, in files of up to `PART_ROWS` rows, and the engine's state after
+its last input. A time bar that ends where the period ends is complete by then, whatever follows, and belongs to it. A
+bar that is open where the archive ends has a file of its own, which the next input makes void.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pyarrow as pa
+
+from pipelines import parts
+from pipelines.bars import Bars, BarSpec, tick_arrays
+from pipelines.features import FeaturePlan, FeatureStream
+from pipelines.files import canonical_json, sha256_bytes
+from pipelines.parts import STAMP, Period
+from pipelines.quality import reason_counts
+from pipelines.schema import OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
+
+Record = dict[str, Any]
+Kind = Literal["ticks", "candles"]
+
+# Rows of a data file, and input rows pushed through the engine at once. Not a power of two: columns of ticks as rows
+# would lie so many bytes apart that they evict each other from every cache, at twice the time.
+PART_ROWS = 500_000
+_WRITING = 2  # files that are encoded and written while the engine goes on
+_DAY_NS = 86_400 * 10**9
+_REJECTED_ROWS = 500_000  # of one quarantine file
+
+
+@dataclass(frozen=True)
+class Making:
+    """What is made of the rows: what two builds must share to give the same bytes.
+
+    Attributes:
+        columns: what the ticks of any source have beside price and volume, and the engine reads.
+        hints: how the sources are to be read; None when they were read before.
+    """
+
+    features: Sequence[str]
+    bars: BarSpec
+    kind: Kind
+    period: Period
+    columns: Sequence[str]
+    hints: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> "Making":
+        """What a store was made with."""
+        bars = BarSpec(**manifest["bars"])
+        names = ("features", "period", "columns", "hints")
+        return cls(bars=bars, kind=manifest["source_kind"], **{name: manifest[name] for name in names})
+
+    def settings(self) -> dict[str, Any]:
+        """As a manifest states it."""
+        values = asdict(self)
+        values["source_kind"] = values.pop("kind")
+        return values
+
+    def identity(self, plan: FeaturePlan, schema: int) -> str:
+        """Names this making as this version computes it."""
+        fingerprint = float(plan.new_state()[0]).hex()
+        return sha256_bytes(canonical_json({**self.settings(), "engine": fingerprint, "schema": schema}))
+
+    @property
+    def closes_with_period(self) -> bool:
+        """Whether no bar reaches over the end of a period."""
+        return self.kind == "ticks" and self.bars.kind == "time" and _DAY_NS % int(self.bars.size) == 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one symbol, in time order and none before those of the last batch, and what was rejected among them.
+
+    Attributes:
+        rows: canonical columns; with `_source` and `_line`, where they are known.
+        rejected: as `REJECTED_SCHEMA` says, with `_stamp`, the time of the good row that they stand with, in order,
+            and `_source`.
+    """
+
+    rows: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+@dataclass
+class Place:
+    """Where a symbol's partitions go, and who is told.
+
+    Attributes:
+        root: the folder to write to. base: the store that finished partitions are part of, if another.
+        finished: called with each record when all that it names is durable.
+        advanced: called with the number of input rows that were taken.
+    """
+
+    root: Path
+    base: Path
+    finished: Callable[[Record], None]
+    advanced: Callable[[int], None]
+
+    def folder_of(self, item: Mapping[str, Any]) -> Path:
+        """Below which of the two a file is."""
+        return self.root if (self.root / item["path"]).exists() else self.base
+
+
+class SymbolBuild:
+    """Runs the rows of one symbol and publishes them partition by partition, going on from finished ones.
+
+    Attributes:
+        records: of the partitions, in time order.
+    """
+
+    def __init__(
+        self, place: Place, symbol: str, making: Making, plan: FeaturePlan, records: Sequence[Record] = ()
+    ) -> None:
+        self.place, self.symbol, self.making = place, symbol, making
+        self.records = list(records)
+        self._stream = FeatureStream(making.bars, plan)
+        self._part: _Partition | None = None
+        if self.records:
+            state = self.records[-1]["state"]
+            self._stream.restore(parts.read_state(place.folder_of(state), state))
+
+    def run(self, batches: Iterable[Batch], sources: Sequence[str], *, grows: bool = False) -> list[Record]:
+        """Take all batches.
+
+        Args:
+            sources: SHA-256 of the sources, which `_source` counts.
+            grows: rows of the period of the last record are added to it; else it is never met again.
+
+        Returns:
+            The records of all partitions of the symbol.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="encode") as encoder:
+            for batch in batches:
+                for key, rows, rejected in _cut(batch, self.making.period):
+                    part = self._partition(key, encoder, grows)
+                    part.take(rows, rejected, sources)
+                    self.place.advanced(len(rows) + len(rejected))
+            self._finish(last=True)
+        return self.records
+
+    def _partition(self, key: str, encoder: ThreadPoolExecutor, grows: bool) -> "_Partition":
+        if self._part is not None and self._part.key == key:
+            return self._part
+        held: Record | None = None
+        if self._part is not None:
+            self._finish(last=False)
+        elif self.records and self.records[-1]["date"] == key and grows:
+            held = self.records.pop()
+        elif self.records:
+            self._close_last(encoder)
+        self._part = _Partition(self, key, encoder, held)
+        return self._part
+
+    def _close_last(self, encoder: ThreadPoolExecutor) -> None:
+        """What was the end of the archive is followed by rows: give its last partition what the end held back."""
+        if not self.making.closes_with_period:
+            self.records[-1] = {**self.records[-1], "is_last": False, "open": None}
+        elif self.records[-1]["is_last"]:
+            held = self.records.pop()
+            self._part = _Partition(self, held["date"], encoder, held)
+            self._finish(last=False)
+        else:
+            self._stream.flush()
+
+    def _finish(self, *, last: bool) -> None:
+        if self._part is not None:
+            record = self._part.finish(last=last)
+            self.records.append(record)
+            self.place.finished(record)
+            self._part = None
+
+
+class _Partition:
+    """The partition under way; `held` is its record so far, to which rows are added."""
+
+    def __init__(self, build: SymbolBuild, key: str, encoder: ThreadPoolExecutor, held: Record | None) -> None:
+        self.build, self.key = build, key
+        self._encoder = encoder
+        self._stream = build._stream
+        self._input: list[pl.DataFrame] = []
+        self._tables: list[pa.Table] = []
+        self._writing: deque[Future[dict[str, Any]]] = deque()
+        self._rejected: list[pl.DataFrame] = []
+        before = build.records[-1] if build.records else None
+        self._record: Record = held or {
+            "symbol": build.symbol,
+            "date": key,
+            "rows_in": 0,
+            "rows_out": 0,
+            "quarantined": {},
+            "inputs": [],
+            "before": before and before["state"]["sha256"],
+            "last_input": before and before["last_input"],
+            "files": [],
+            "quarantine": [],
+        }
+        if held is not None:
+            self._record = {**held, "files": list(held["files"]), "quarantine": list(held["quarantine"])}
+            self._take_back_tail()
+
+    def _take_back_tail(self) -> None:
+        """The last file is written anew with what follows, unless it is full."""
+        files = self._record["files"]
+        if files and files[-1]["rows"] < PART_ROWS:
+            item = files.pop()
+            self._tables.append(parts.read_part(self.build.place.folder_of(item), item))
+
+    def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Sequence[str]) -> None:
+        """Take rows that come next, and what was rejected beside them."""
+        record = self._record
+        record["rows_in"] += len(rows) + len(rejected)
+        record["rows_out"] += len(rows)
+        for found in (rows, rejected):
+            record["inputs"] = _joined_inputs(record["inputs"], _inputs(found, sources))
+        if len(rejected):
+            record["quarantined"] = _added(record["quarantined"], reason_counts(rejected))
+            self._rejected.append(rejected.select(REJECTED_SCHEMA))
+            if sum(map(len, self._rejected)) >= _REJECTED_ROWS:
+                self._write_rejected()
+        if len(rows):
+            record["last_input"] = int(rows["timestamp"].to_physical()[-1])
+            self._input.append(rows)
+            self._push(PART_ROWS)
+
+    def _push(self, least: int) -> None:
+        """Run input through the engine in pieces of `PART_ROWS`, as long as there are at least so many rows."""
+        waiting = sum(map(len, self._input))
+        while waiting and waiting >= least:
+            rows = pl.concat(self._input) if len(self._input) > 1 else self._input[0]
+            piece, rest = rows[:PART_ROWS], rows[PART_ROWS:]
+            self._input = [rest] if len(rest) else []
+            waiting = len(rest)
+            self._add(self._run(piece))
+
+    def _run(self, rows: pl.DataFrame) -> pa.Table:
+        making = self.build.making
+        if making.kind == "candles":
+            return self._table(*self._stream.push_bars(Bars.from_candles(rows)))
+        return self._table(*self._stream.push_ticks(*tick_arrays(_conformed(rows, making.columns))))
+
+    def _table(self, bars: Bars, matrix: Any) -> pa.Table:
+        stamps = ("timestamp", "last_timestamp")
+        columns: dict[str, Any] = {name: pa.array(getattr(bars, name), STAMP) for name in stamps}
+        columns |= {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")}
+        columns |= dict(zip(self.build.making.features, matrix.T, strict=True))
+        return pa.table(columns)
+
+    def _add(self, table: pa.Table) -> None:
+        self._tables.append(table)
+        while sum(map(len, self._tables)) >= PART_ROWS:
+            rows = pa.concat_tables(self._tables)
+            self._write(rows.slice(0, PART_ROWS))
+            self._tables = [rows.slice(PART_ROWS)]
+
+    def _write(self, rows: pa.Table) -> None:
+        if len(self._writing) >= _WRITING:
+            self._record["files"].append(self._writing.popleft().result())
+        # One chunk a column: how rows came must not show in the bytes.
+        task = (self.build.place.root, self.build.symbol, self.key, rows.combine_chunks())
+        self._writing.append(self._encoder.submit(parts.write_part, *task))
+
+    def _write_rejected(self) -> None:
+        if self._rejected:
+            entry = parts.write_rejected(self.build.place.root, pl.concat(self._rejected))
+            self._record["quarantine"].append(entry)
+            self._rejected = []
+
+    def finish(self, *, last: bool) -> Record:
+        """Write what is left; returns the record of the partition, all of whose files are durable."""
+        root, symbol = self.build.place.root, self.build.symbol
+        self._push(1)
+        state = parts.write_state(root, symbol, self._stream.state)
+        open_row = None
+        if not last and self.build.making.closes_with_period:
+            self._add(self._table(*self._stream.flush()))
+        elif last:
+            open_row = self._table(*self._stream.flush())
+        if sum(map(len, self._tables)):
+            self._write(pa.concat_tables(self._tables))
+        self._write_rejected()
+        files = [*self._record["files"], *(writing.result() for writing in self._writing)]
+        is_open = open_row is not None and len(open_row) > 0
+        opened = parts.write_part(root, symbol, self.key, open_row) if is_open else None
+        return {**self._record, "files": files, "state": state, "is_last": last, "open": opened}
+
+
+def _cut(batch: Batch, period: Period) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
+    """(first day, rows, rejected rows) of each period, in order."""
+    rows, rejected = batch.rows, batch.rejected
+    stamps = {"rows": rows["timestamp"].to_physical(), "rejected": rejected["_stamp"]}
+    cuts = {name: {key: (start, stop) for key, start, stop in parts.periods(stamps[name], period)} for name in stamps}
+    for key in sorted(cuts["rows"].keys() | cuts["rejected"].keys()):
+        (first, stop), (bad, last_bad) = (cuts[name].get(key, (0, 0)) for name in stamps)
+        yield key, rows[first:stop], rejected[bad:last_bad]
+
+
+def _conformed(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Rows with every column that some source has: quotes that are absent are unknown, in every batch alike."""
+    absent = [pl.lit(None, OPTIONAL_TICK_SCHEMA[name]).alias(name) for name in columns if name not in rows.columns]
+    return rows.with_columns(absent) if absent else rows
+
+
+def _inputs(rows: pl.DataFrame, sources: Sequence[str]) -> list[dict[str, Any]]:
+    """What of which source came in: rows, first and last line; the sources alone where rows do not say."""
+    if "_source" not in rows.columns:
+        return [{"sha256": sha256} for sha256 in sources]
+    line = pl.col("_line" if "_line" in rows.columns else "line")
+    spans = rows.group_by("_source", maintain_order=True).agg(rows=pl.len(), first=line.min(), last=line.max())
+    return [{"sha256": sources[row.pop("_source")], **row} for row in spans.iter_rows(named=True)]
+
+
+def _joined_inputs(known: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = {item["sha256"]: item for item in known}
+    for item in more:
+        other = found.get(item["sha256"])
+        if other is not None and "rows" in other and "rows" in item:
+            first, last = min(other["first"], item["first"]), max(other["last"], item["last"])
+            item = {**item, "rows": other["rows"] + item["rows"], "first": first, "last": last}
+        found[item["sha256"]] = item
+    return list(found.values())
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {reason: one.get(reason, 0) + other.get(reason, 0) for reason in sorted(one.keys() | other.keys())}
