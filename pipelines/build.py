@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,22 @@ import polars as pl
 from pipelines import parts
 from pipelines import store as stores
 from pipelines.bars import BarSpec
+from pipelines.density import Density
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
-from pipelines.files import pretty_json, publish_folder, remove_tree, sole_writer, staging_beside
+from pipelines.files import move_into, pretty_json, publish_folder, remove_tree, sole_writer, staging_beside
 from pipelines.ingest import Ingested
 from pipelines.manifest import Records, add_unplaced, manifest_of, records_of
-from pipelines.partitions import Batch, Kind, Making, Place, Record, SymbolBuild
-from pipelines.parts import Entry, Period
+from pipelines.partitions import Batch, Making, Place, Record, SymbolBuild
+from pipelines.parts import Entry
 from pipelines.quality import LATE, reason_counts
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 from pipelines.sources.cadence import check_one_length, measure_steps
-from pipelines.store import FeatureStore
+from pipelines.store import FeatureStore, listed
 
 Progress = Callable[[int, int], None]
 
-_DAY_NS = 86_400 * 10**9
 _TELLING = 1_000  # last candles of a store, which tell how long they are
-_DENSE = 150  # rows a day from which a file a day is worth having
 _NONE_REJECTED = pl.DataFrame(schema={**REJECTED_SCHEMA, "_stamp": pl.Int64()})
 
 
@@ -39,6 +38,9 @@ class BuildReport:
     Attributes:
         held: rows of a growing source that the store held already; they are not part of `rows_in`.
         partitions: of the store. skipped: those that were up to date.
+        taken: input rows that were run through the engine.
+        described: name of each source, and what was detected in it.
+        passed_over: documents and feature stores in the folders that were read, which are no data by their names.
         broken: sources that could not be read, each with the reason; the store is made of the others.
     """
 
@@ -51,6 +53,9 @@ class BuildReport:
     held: int = 0
     partitions: int = 0
     skipped: int = 0
+    taken: int = 0
+    described: Sequence[tuple[str, str]] = ()
+    passed_over: Sequence[Path] = ()
     broken: Sequence[str] = ()
 
 
@@ -78,7 +83,7 @@ def build_store(
         bars,
         ingested.kind,
         Density.of(ingested.frame).period(ingested.kind, bars),
-        engine_columns(ingested.frame),
+        engine_columns(ingested.frame.columns),
         None,
     )
     with staging_beside(out) as staging:
@@ -145,7 +150,7 @@ def _run(
 ) -> dict[str, list[Record]]:
     """The records of every symbol, each going on from its known ones."""
     records = {symbol: list(known[symbol]) for symbol in known}
-    sources = [source.sha256 for source in ingested.sources]
+    sources = [(source.path.name, source.sha256) for source in ingested.sources]
     for (symbol,), rows in sorted(ingested.frame.partition_by("symbol", as_dict=True).items()):
         build = SymbolBuild(place, str(symbol), making, plan, records.get(str(symbol), ()))
         records[str(symbol)] = build.run([Batch(rows, _NONE_REJECTED)], sources, grows=True)
@@ -164,9 +169,20 @@ def _telling(ingested: Ingested, progress: Progress | None) -> tuple[Callable[[R
     return lambda record: None, advanced
 
 
-def engine_columns(frame: pl.DataFrame) -> list[str]:
+def engine_columns(columns: Collection[str]) -> list[str]:
     """Columns of ticks beside price and volume that the engine reads."""
-    return [name for name in OPTIONAL_TICK_SCHEMA if name in frame.columns and name != "trade_id"]
+    return [name for name in OPTIONAL_TICK_SCHEMA if name in columns and name != "trade_id"]
+
+
+def adopt(store: FeatureStore, folder: Path, manifest: dict[str, Any]) -> None:
+    """Make the files of a folder part of a store by a new manifest; what the manifest leaves out is put aside."""
+    clear_leftovers(store)
+    for item in listed(manifest):
+        source, target = folder / item["path"], store.path / item["path"]
+        if source.exists() and not target.exists():
+            move_into(source, target)
+    stores.write_manifest(store.path, manifest)
+    retire(FeatureStore.open(store.path))
 
 
 def settings_documents(root: Path, features: Sequence[str], config_text: str) -> Iterator[dict[str, Any]]:
@@ -181,13 +197,18 @@ def _sources(ingested: Ingested) -> list[dict[str, Any]]:
     ]
 
 
+def measured_tail(store: FeatureStore, symbol: str) -> pl.DataFrame:
+    """What the steps of the candles look like with which a symbol of a store ends."""
+    rows = store.tail(symbol, _TELLING)[0].select("timestamp", *OHLC, "volume").with_columns(symbol=pl.lit(symbol))
+    return measure_steps(rows.with_columns(_line=pl.int_range(pl.len(), dtype=pl.Int64)), str(store.path))
+
+
 def check_candle_length(store: FeatureStore, fresh: pl.DataFrame) -> None:
     """Raises DataError when the new candles of a symbol are longer or shorter than those that the store ends with."""
     known = fresh["symbol"].unique().filter(fresh["symbol"].unique().is_in(store.symbols)).sort()
-    columns = ["timestamp", *OHLC, "volume"]
-    held = [store.tail(symbol, _TELLING)[0].select(columns).with_columns(symbol=pl.lit(symbol)) for symbol in known]
-    measured = [measure_steps(rows.with_row_index("_line"), str(store.path)) for rows in held]
-    check_one_length(pl.concat([*measured, measure_steps(fresh.with_row_index("_line"), "the new candles")]))
+    measured = [measured_tail(store, symbol) for symbol in known]
+    fresh = fresh.with_columns(_line=pl.int_range(pl.len(), dtype=pl.Int64))
+    check_one_length(pl.concat([*measured, measure_steps(fresh, "the new candles")]))
 
 
 def _all_known(store: FeatureStore, ingested: Ingested) -> bool:
@@ -209,38 +230,6 @@ def retire(store: FeatureStore) -> None:
         target.parent.mkdir(exist_ok=True)
         with contextlib.suppress(PermissionError):  # Windows: a reader has it open; the next append clears it
             path.replace(target)
-
-
-@dataclass(frozen=True)
-class Density:
-    """How much there is in so many days of symbols: adds up over sources."""
-
-    days: int
-    rows: int
-    volume: float
-    dollar: float
-
-    @classmethod
-    def of(cls, frame: pl.DataFrame) -> "Density":
-        """Of canonical rows; candles have no use for what they traded."""
-        days = frame.select(pl.struct("symbol", pl.col("timestamp").dt.date()).n_unique()).item()
-        if "price" not in frame.columns:
-            return cls(days, len(frame), 0.0, 0.0)
-        return cls(days, len(frame), float(frame["volume"].sum()), float((frame["volume"] * frame["price"]).sum()))
-
-    def __add__(self, other: "Density") -> "Density":
-        return Density(*(one + another for one, another in zip(vars(self).values(), vars(other).values(), strict=True)))
-
-    def period(self, kind: Kind, bars: BarSpec) -> Period:
-        """Days for dense rows, months or years for sparse ones: thousands of files of a few rows serve nobody."""
-        rows = self.rows / self.days
-        if kind == "ticks" and bars.kind == "time":
-            rows = min(rows, _DAY_NS / bars.size)
-        elif kind == "ticks" and bars.kind == "tick":
-            rows /= bars.size
-        elif kind == "ticks" and bars.kind in ("volume", "dollar"):
-            rows = (self.dollar if bars.kind == "dollar" else self.volume) / self.days / bars.size
-        return "day" if rows >= _DENSE else "month" if rows >= _DENSE / 30 else "year"
 
 
 def _split_late(store: FeatureStore, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

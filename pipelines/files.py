@@ -122,6 +122,7 @@ def sole_writer(target: Path, work: str) -> Iterator[None]:
     """
     path = target.with_name(f".{target.name}.lock")
     lock = FileLock(path, timeout=0)
+    missing = [folder for folder in target.parents if not folder.exists()]
     try:
         make_folder(path.parent)
         lock.acquire()
@@ -137,6 +138,9 @@ def sole_writer(target: Path, work: str) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()  # while it is held: who waits for it finds that its file is gone, and makes another
         lock.release()
+        with suppress(OSError):  # folders that hold nothing but what was made for the lock
+            for folder in missing:
+                folder.rmdir()
 
 
 def _holder(path: Path) -> str:
@@ -147,6 +151,14 @@ def _holder(path: Path) -> str:
     except OSError:
         return ""
     return f" ({words} since {since:%Y-%m-%d %H:%M:%S} UTC)" if words else ""
+
+
+def move_into(source: Path, target: Path) -> None:
+    """Move a file, whose content is durable, to a place of the same file system, durably."""
+    make_folder(target.parent)
+    with writing(target):
+        source.replace(target)
+        fsync_folder(target.parent)
 
 
 def remove_tree(folder: Path) -> None:
@@ -208,10 +220,16 @@ def make_folder(folder: Path) -> None:
             fsync_folder(folder.parent)
 
 
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+def sha256_file(path: Path, size: int | None = None) -> str:
+    """SHA-256 of a file's bytes, or of its first `size`, as 64 hex digits."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if size is None:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while size > 0 and (block := file.read(min(size, 1 << 20))):
+            digest.update(block)
+            size -= len(block)
+        return digest.hexdigest()
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -21,10 +21,11 @@ from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import canonical_json, sha256_bytes
 from pipelines.parts import STAMP, Period
 from pipelines.quality import reason_counts
-from pipelines.schema import OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
+from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 
 Record = dict[str, Any]
 Kind = Literal["ticks", "candles"]
+Named = tuple[str, str]  # name and SHA-256 of a source
 
 # Rows of a data file, and input rows pushed through the engine at once. Not a power of two: columns of ticks as rows
 # would lie so many bytes apart that they evict each other from every cache, at twice the time.
@@ -126,11 +127,11 @@ class SymbolBuild:
             state = self.records[-1]["state"]
             self._stream.restore(parts.read_state(place.folder_of(state), state))
 
-    def run(self, batches: Iterable[Batch], sources: Sequence[str], *, grows: bool = False) -> list[Record]:
+    def run(self, batches: Iterable[Batch], sources: Sequence[Named], *, grows: bool = False) -> list[Record]:
         """Take all batches.
 
         Args:
-            sources: SHA-256 of the sources, which `_source` counts.
+            sources: name and SHA-256 of the sources, which `_source` counts.
             grows: rows of the period of the last record are added to it; else it is never met again.
 
         Returns:
@@ -212,7 +213,7 @@ class _Partition:
             item = files.pop()
             self._tables.append(parts.read_part(self.build.place.folder_of(item), item))
 
-    def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Sequence[str]) -> None:
+    def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Sequence[Named]) -> None:
         """Take rows that come next, and what was rejected beside them."""
         record = self._record
         record["rows_in"] += len(rows) + len(rejected)
@@ -221,12 +222,12 @@ class _Partition:
             record["inputs"] = _joined_inputs(record["inputs"], _inputs(found, sources))
         if len(rejected):
             record["quarantined"] = _added(record["quarantined"], reason_counts(rejected))
-            self._rejected.append(rejected.select(REJECTED_SCHEMA))
+            self._rejected.append(rejected.select(*REJECTED_SCHEMA))
             if sum(map(len, self._rejected)) >= _REJECTED_ROWS:
                 self._write_rejected()
         if len(rows):
             record["last_input"] = int(rows["timestamp"].to_physical()[-1])
-            self._input.append(rows)
+            self._input.append(_conformed(rows, self.build.making))
             self._push(PART_ROWS)
 
     def _push(self, least: int) -> None:
@@ -243,7 +244,7 @@ class _Partition:
         making = self.build.making
         if making.kind == "candles":
             return self._table(*self._stream.push_bars(Bars.from_candles(rows)))
-        return self._table(*self._stream.push_ticks(*tick_arrays(_conformed(rows, making.columns))))
+        return self._table(*self._stream.push_ticks(*tick_arrays(rows)))
 
     def _table(self, bars: Bars, matrix: Any) -> pa.Table:
         stamps = ("timestamp", "last_timestamp")
@@ -268,7 +269,8 @@ class _Partition:
 
     def _write_rejected(self) -> None:
         if self._rejected:
-            entry = parts.write_rejected(self.build.place.root, pl.concat(self._rejected))
+            rejected = pl.concat(self._rejected).sort("file", "line", maintain_order=True)
+            entry = parts.write_rejected(self.build.place.root, rejected)
             self._record["quarantine"].append(entry)
             self._rejected = []
 
@@ -294,36 +296,44 @@ class _Partition:
 def _cut(batch: Batch, period: Period) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
     """(first day, rows, rejected rows) of each period, in order."""
     rows, rejected = batch.rows, batch.rejected
-    stamps = {"rows": rows["timestamp"].to_physical(), "rejected": rejected["_stamp"]}
+    times = rows["timestamp"].to_physical() if len(rows) else pl.Series(dtype=pl.Int64)
+    stamps = {"rows": times, "rejected": rejected["_stamp"]}
     cuts = {name: {key: (start, stop) for key, start, stop in parts.periods(stamps[name], period)} for name in stamps}
     for key in sorted(cuts["rows"].keys() | cuts["rejected"].keys()):
         (first, stop), (bad, last_bad) = (cuts[name].get(key, (0, 0)) for name in stamps)
         yield key, rows[first:stop], rejected[bad:last_bad]
 
 
-def _conformed(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def _conformed(rows: pl.DataFrame, making: Making) -> pl.DataFrame:
     """Rows with every column that some source has: quotes that are absent are unknown, in every batch alike."""
-    absent = [pl.lit(None, OPTIONAL_TICK_SCHEMA[name]).alias(name) for name in columns if name not in rows.columns]
-    return rows.with_columns(absent) if absent else rows
+    if making.kind == "candles":
+        return rows.select("timestamp", *OHLC, "volume")
+    present = [
+        name if name in rows.columns else pl.lit(None, OPTIONAL_TICK_SCHEMA[name]).alias(name)
+        for name in making.columns
+    ]
+    return rows.select("timestamp", "price", "volume", *present)
 
 
-def _inputs(rows: pl.DataFrame, sources: Sequence[str]) -> list[dict[str, Any]]:
+def _inputs(rows: pl.DataFrame, sources: Sequence[Named]) -> list[dict[str, Any]]:
     """What of which source came in: rows, first and last line; the sources alone where rows do not say."""
     if "_source" not in rows.columns:
-        return [{"sha256": sha256} for sha256 in sources]
+        return [{"name": name, "sha256": sha256} for name, sha256 in sources if len(rows)]
     line = pl.col("_line" if "_line" in rows.columns else "line")
     spans = rows.group_by("_source", maintain_order=True).agg(rows=pl.len(), first=line.min(), last=line.max())
-    return [{"sha256": sources[row.pop("_source")], **row} for row in spans.iter_rows(named=True)]
+    named = [(sources[row.pop("_source")], row) for row in spans.iter_rows(named=True)]
+    return [{"name": name, "sha256": sha256, **row} for (name, sha256), row in named]
 
 
 def _joined_inputs(known: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = {item["sha256"]: item for item in known}
+    found = {(item["name"], item["sha256"]): item for item in known}
     for item in more:
-        other = found.get(item["sha256"])
+        key = (item["name"], item["sha256"])
+        other = found.get(key)
         if other is not None and "rows" in other and "rows" in item:
             first, last = min(other["first"], item["first"]), max(other["last"], item["last"])
             item = {**item, "rows": other["rows"] + item["rows"], "first": first, "last": last}
-        found[item["sha256"]] = item
+        found[key] = item
     return list(found.values())
 
 

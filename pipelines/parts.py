@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -121,6 +122,12 @@ def read_part(root: Path, item: Mapping[str, Any]) -> pa.Table:
 def period_key(stamp: int, period: Period) -> str:
     """The first day of the period of a stamp in ns: the name of its folder."""
     return _bounds(stamp, period)[0]
+
+
+def period_end(key: str, period: Period) -> int:
+    """The time, in ns, at which the period of a folder's name ends."""
+    first = pl.Series([date.fromisoformat(key)]).cast(pl.Datetime("ns"))
+    return _bounds(int(first.to_physical()[0]), period)[1]
 
 
 def periods(stamps: pl.Series, period: Period) -> Iterator[tuple[str, int, int]]:

@@ -170,9 +170,7 @@ class FeatureStore:
 
     def entries(self) -> list[Entry]:
         """Every file that the manifest names."""
-        made = self.manifest["partitions"]
-        beside = [item for part in made for item in (part["state"], *part["quarantine"])]
-        entries = [Entry.of(item) for item in (*self.manifest["files"], *beside, *self.manifest["documents"])]
+        entries = [Entry.of(item) for item in listed(self.manifest)]
         return list({entry.path: entry for entry in entries}.values())  # equal states are one file
 
     def verify(self) -> list[str]:
@@ -210,6 +208,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if manifest["snapshot"] != sha256_bytes(canonical_json(body)):
         raise DataError(f"{path}: its content does not match its own hash; it was altered, rebuild")
     return dict(manifest)
+
+
+def listed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entry of every file that a manifest names; equal states are named more than once."""
+    beside = [item for part in manifest["partitions"] for item in (part["state"], *part["quarantine"])]
+    return [*manifest["files"], *beside, *manifest["documents"]]
 
 
 def by_symbol(files: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

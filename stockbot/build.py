@@ -1,13 +1,15 @@
 """From settings and sources to a feature store: what `build-features`, `retrain` and `demo` share."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipelines.archive import Request, build_archive
 from pipelines.bars import BarSpec
-from pipelines.build import BuildReport, build_store, require_vacant
+from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
-from pipelines.ingest import SourceReport, read_archive
+from pipelines.partitions import Kind
 from pipelines.schema import SourceHints
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
 from stockbot.destination import require_writable_parent
@@ -36,42 +38,73 @@ def build_features(
     *,
     replace: bool = False,
     bars_asked: bool = False,
+    strict: bool = False,
+    workers: int = 1,
     reading: Progress | None = None,
     building: Progress | None = None,
 ) -> tuple[BuildReport, list[str]]:
-    """Read, validate and build; returns the report and lines on what was detected in the first sources.
+    """Build a store, or bring one up to date; returns the report and lines on what was detected in the first sources.
 
     Args:
         bars_asked: the user asked for bars in so many words, which candles cannot become.
+        strict: a source that cannot be read stops the build; else it is left out, and named in the report.
+        workers: symbols that are built at once.
 
     Raises:
         DataError: the sources cannot be read as they are, or something is in the way at `out`.
         UsageError: `out` cannot be made. Both are known before the sources are read.
     """
-    plan = FeaturePlan(config.features)
-    require_vacant(out, replace)
-    require_writable_parent(out)
-    ingested = read_archive(sources, source_hints(config.source), needs=plan.quotes_needed, progress=reading)
-    if bars_asked and ingested.kind == "candles" and config.bars.kind != "none":
-        raise DataError(
-            f"{ingested.sources[0].path}: holds candles, which are rows already and cannot become "
-            f"{bar_spec(config.bars).describe()}; leave --bars and --bar-size out, or give ticks"
+    request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked)
+    report = build_archive(
+        dataclasses.replace(
+            request,
+            strict=strict,
+            workers=workers,
+            surveyed=reading or _silent,
+            advanced=building or _silent,
         )
-    report = build_store(
-        ingested,
-        bars=bar_spec(config.bars),
-        plan=plan,
-        out=out,
-        config_text=config.to_yaml(),
-        replace=replace,
-        progress=building,
     )
     return report, [
-        *_describe(ingested.sources),
-        *(f"{path}: passed over, not market data" for path in ingested.passed_over),
+        *_described(report.described),
+        *(f"{path}: passed over, not market data" for path in report.passed_over),
     ]
 
 
-def _describe(sources: list[SourceReport]) -> list[str]:
-    lines = [f"{source.path.name}: {source.description}" for source in sources]
+def archive_request(
+    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False, bars_asked: bool = False
+) -> Request:
+    """What the settings ask of a build.
+
+    Raises:
+        DataError: something is in the way at `out`. UsageError: `out` cannot be made.
+    """
+    require_vacant(out, replace=True)
+    require_writable_parent(out)
+    spec = bar_spec(config.bars)
+
+    def accept(kind: Kind, path: Path) -> None:
+        if bars_asked and kind == "candles" and spec.kind != "none":
+            raise DataError(
+                f"{path}: holds candles, which are rows already and cannot become {spec.describe()}; leave --bars and "
+                "--bar-size out, or give ticks"
+            )
+
+    return Request(
+        sources=sources,
+        hints=source_hints(config.source),
+        bars=spec,
+        plan=FeaturePlan(config.features),
+        out=out,
+        config_text=config.to_yaml(),
+        replace=replace,
+        accept=accept,
+    )
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def _described(sources: Sequence[tuple[str, str]]) -> list[str]:
+    lines = [f"{name}: {description}" for name, description in sources]
     return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"... and {len(lines) - _SHOWN} more files"]

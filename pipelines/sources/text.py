@@ -30,6 +30,20 @@ class _Head:
     start: int
 
 
+@dataclass(frozen=True)
+class TextLayout:
+    """How the lines of a text are split, as its first lines tell; `start` is the number of its lines before the rows.
+
+    names : of the columns; positions where there is no header
+    """
+
+    delimiter: str
+    names: tuple[str, ...]
+    header: bool
+    notes: tuple[str, ...]
+    start: int
+
+
 def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
     """Split delimited text into columns.
 
@@ -39,9 +53,24 @@ def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
     ------
     DataError : no delimiter, no row below the header, no row that fits the header, or JSON messages.
     """
+    lines = text_lines(data)
+    layout = settle_layout(origin, lines, hints)
+    return split_lines(origin, lines[layout.start :], layout.start + 1, layout)
+
+
+def text_lines(data: bytes) -> pl.Series:
+    """Return the lines of a text without their ends."""
     lines = pl.read_lines(io.BytesIO(data)).to_series()
-    if b"\r" in data:
-        lines = lines.str.strip_suffix("\r")
+    return lines.str.strip_suffix("\r") if b"\r" in data else lines
+
+
+def settle_layout(origin: str, lines: pl.Series, hints: SourceHints) -> TextLayout:
+    """Tell from its lines, or its first ones, how a text is laid out.
+
+    Raises
+    ------
+    DataError : as `read_text`.
+    """
     sample = _sample(lines)
     if not sample:
         raise DataError(f"{origin}: no rows: the file holds only comment lines; expected a table of market data")
@@ -52,7 +81,17 @@ def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
         )
     delimiter = _stated_delimiter(origin, sample, hints.delimiter) or _detect_delimiter(origin, sample)
     head = _read_head(origin, lines, delimiter, header=hints.header)
-    return _split(origin, lines, delimiter, head)
+    body = _with_widths(_body(lines[head.start :], head.start + 1), delimiter)
+    if not body.height:
+        what = f"only the header {', '.join(head.names)}" if head.names else "no line of data"
+        raise DataError(f"{origin}: no rows: the file holds {what}; expected at least one row of data")
+    names = _fitted_names(body, head.names, delimiter)
+    if len(names) < 2 or not _fits(body, len(names)).any():
+        raise DataError(
+            f"{origin}: line {body['line'][0]} has {body['width'][0]} fields, the header has {len(names)}; expected "
+            "rows as wide as the header: name the delimiter with --delimiter, or --no-header"
+        )
+    return TextLayout(delimiter, names, head.names is not None, head.notes, head.start)
 
 
 def _sample(lines: pl.Series) -> list[str]:
@@ -133,31 +172,32 @@ def _is_header(names: tuple[str, ...], width: int, plain: bool) -> bool:
     return len(names) == width or (known >= 2 and len(names) > 1)
 
 
-def _split(origin: str, lines: pl.Series, delimiter: str, head: _Head) -> RawTable:
-    body = pl.DataFrame({"raw": lines[head.start :]}).with_row_index("line", head.start + 1)
-    body = body.filter(pl.col("raw").str.strip_chars() != "").with_columns(pl.col("line").cast(pl.Int64))
-    if not body.height:
-        what = f"only the header {', '.join(head.names)}" if head.names else "no line of data"
-        raise DataError(f"{origin}: no rows: the file holds {what}; expected at least one row of data")
-    body = _with_widths(body, delimiter)
-    names = _fitted_names(body, head.names, delimiter)
-    good = body.filter((pl.col("width") == len(names)) & pl.col("formed"))
-    if not good.height or len(names) < 2:
-        raise DataError(
-            f"{origin}: line {body['line'][0]} has {body['width'][0]} fields, the header has {len(names)}; expected "
-            "rows as wide as the header: name the delimiter with --delimiter, or --no-header"
-        )
+def split_lines(origin: str, lines: pl.Series, first: int, layout: TextLayout) -> RawTable:
+    """Split lines, of which the first has the number `first`, into columns; those of other widths are rejected."""
+    width = len(layout.names)
+    body = _with_widths(_body(lines, first), layout.delimiter)
+    good = body.filter(_fits(body, width))
     return RawTable(
         origin=origin,
-        columns=names,
-        frame=_columns(good["raw"], delimiter, len(names)),
+        columns=layout.names,
+        frame=_columns(good["raw"], layout.delimiter, width),
         lines=good["line"],
-        raw_rows=lambda at: lines.gather(at - 1),
-        rejected=_ragged(origin, body, len(names)),
-        layout=f"{_NAMES.get(delimiter, repr(delimiter))}-separated",
-        header=head.names is not None,
-        notes=head.notes,
+        raw_rows=lambda at: lines.gather(at - first),
+        rejected=_ragged(origin, body, width),
+        layout=f"{_NAMES.get(layout.delimiter, repr(layout.delimiter))}-separated",
+        header=layout.header,
+        notes=layout.notes,
     )
+
+
+def _body(lines: pl.Series, first: int) -> pl.DataFrame:
+    """The lines that are rows, each with its number: all that are not blank."""
+    body = pl.DataFrame({"raw": lines}).with_row_index("line", first)
+    return body.filter(pl.col("raw").str.strip_chars() != "").with_columns(pl.col("line").cast(pl.Int64))
+
+
+def _fits(body: pl.DataFrame, width: int) -> pl.Series:
+    return body.select((pl.col("width") == width) & pl.col("formed")).to_series()
 
 
 def _with_widths(body: pl.DataFrame, delimiter: str) -> pl.DataFrame:

@@ -38,10 +38,10 @@ def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
     result = json.loads(done.stdout.splitlines()[-1])
     assert {name for name, value in result.items() if isinstance(value, str)} == {"store", "bars", "snapshot"}
     assert result["rows_in"] == result["rows_out"] + sum(result["quarantined"].values()) == 6001
-    again = stockbot("build-features", "ticks.csv", "--out", "store", cwd=tmp_path)
-    assert again.returncode == 1
-    assert again.stderr == (
-        "error: store: holds a feature store already; give --overwrite to replace it, or another --out\n"
+    other = stockbot("build-features", "ticks.csv", "--out", "store", "--bars", "none", cwd=tmp_path)
+    assert other.returncode == 1
+    assert other.stderr == (
+        "error: store: holds a feature store made with other bars; give --overwrite to replace it, or another --out\n"
     )
 
 
