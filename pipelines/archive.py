@@ -25,8 +25,8 @@ from pipelines.files import canonical_json, make_folder, publish_folder, remove_
 from pipelines.ingest import check_needs, check_table, copies, no_usable_row
 from pipelines.journal import FOLDER as JOURNAL
 from pipelines.journal import Journal
+from pipelines.making import Kind, Making, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
-from pipelines.partitions import Kind, Making, Record
 from pipelines.planning import Work, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError, read_spilled
 from pipelines.schema import SourceHints

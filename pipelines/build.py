@@ -17,8 +17,9 @@ from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.files import move_into, pretty_json, publish_folder, remove_tree, sole_writer, staging_beside
 from pipelines.ingest import Ingested
+from pipelines.making import Batch, Making, Record
 from pipelines.manifest import Records, add_unplaced, manifest_of, records_of
-from pipelines.partitions import Batch, Making, Place, Record, SymbolBuild
+from pipelines.partitions import Place, SymbolBuild
 from pipelines.parts import Entry
 from pipelines.quality import LATE, reason_counts
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from pipelines.bars import BarSpec
-from pipelines.partitions import Kind
+from pipelines.making import Kind
 from pipelines.parts import Period
 
 _DAY_NS = 86_400 * 10**9

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines import store as stores
-from pipelines.partitions import Making, Record
+from pipelines.making import Making, Record
 
 Records = Mapping[str, Sequence[Record]]
 

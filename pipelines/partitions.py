@@ -8,85 +8,27 @@ bar that is open where the archive ends has a file of its own, which the next in
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from pipelines import parts
-from pipelines.bars import Bars, BarSpec, tick_arrays
+from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
-from pipelines.files import canonical_json, sha256_bytes
-from pipelines.parts import STAMP, Period
+from pipelines.files import sha256_bytes
+from pipelines.making import Batch, Making, Named, Record
+from pipelines.parts import STAMP, Entry, Period
 from pipelines.quality import reason_counts
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
-
-Record = dict[str, Any]
-Kind = Literal["ticks", "candles"]
-Named = tuple[str, str]  # name and SHA-256 of a source
 
 # Rows of a data file, and input rows pushed through the engine at once. Not a power of two: columns of ticks as rows
 # would lie so many bytes apart that they evict each other from every cache, at twice the time.
 PART_ROWS = 500_000
 _WRITING = 2  # files that are encoded and written while the engine goes on
-_DAY_NS = 86_400 * 10**9
 _REJECTED_ROWS = 500_000  # of one quarantine file
-
-
-@dataclass(frozen=True)
-class Making:
-    """What is made of the rows: what two builds must share to give the same bytes.
-
-    Attributes:
-        columns: what the ticks of any source have beside price and volume, and the engine reads.
-        hints: how the sources are to be read; None when they were read before.
-    """
-
-    features: Sequence[str]
-    bars: BarSpec
-    kind: Kind
-    period: Period
-    columns: Sequence[str]
-    hints: Mapping[str, Any] | None
-
-    @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> "Making":
-        """What a store was made with."""
-        bars = BarSpec(**manifest["bars"])
-        names = ("features", "period", "columns", "hints")
-        return cls(bars=bars, kind=manifest["source_kind"], **{name: manifest[name] for name in names})
-
-    def settings(self) -> dict[str, Any]:
-        """As a manifest states it."""
-        values = asdict(self)
-        values["source_kind"] = values.pop("kind")
-        return values
-
-    def identity(self, plan: FeaturePlan, schema: int) -> str:
-        """Names this making as this version computes it."""
-        fingerprint = float(plan.new_state()[0]).hex()
-        return sha256_bytes(canonical_json({**self.settings(), "engine": fingerprint, "schema": schema}))
-
-    @property
-    def closes_with_period(self) -> bool:
-        """Whether no bar reaches over the end of a period."""
-        return self.kind == "ticks" and self.bars.kind == "time" and _DAY_NS % int(self.bars.size) == 0
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one symbol, in time order and none before those of the last batch, and what was rejected among them.
-
-    Attributes:
-        rows: canonical columns; with `_source` and `_line`, where they are known.
-        rejected: as `REJECTED_SCHEMA` says, with `_stamp`, the time of the good row that they stand with, in order,
-            and `_source`.
-    """
-
-    rows: pl.DataFrame
-    rejected: pl.DataFrame
 
 
 @dataclass
@@ -109,23 +51,47 @@ class Place:
         return self.root if (self.root / item["path"]).exists() else self.base
 
 
-class SymbolBuild:
-    """Runs the rows of one symbol and publishes them partition by partition, going on from finished ones.
+class _Writer:
+    """Encodes and writes in a thread of its own, in the order of submission, while the engine goes on."""
 
-    Attributes:
-        records: of the partitions, in time order.
-    """
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._waiting: deque[Future[Any]] = deque()
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.shutdown()
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Do it when its turn comes; waits while others are before it, and raises what they raised."""
+        while len(self._waiting) >= _WRITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(task, *arguments))
+        return self._waiting[-1]
+
+
+class SymbolBuild:
+    """Runs the rows of one symbol and publishes them partition by partition, going on from finished ones."""
 
     def __init__(
         self, place: Place, symbol: str, making: Making, plan: FeaturePlan, records: Sequence[Record] = ()
     ) -> None:
         self.place, self.symbol, self.making = place, symbol, making
-        self.records = list(records)
-        self._stream = FeatureStream(making.bars, plan)
+        self.stream = FeatureStream(making.bars, plan)
+        self.before: str | None = None  # SHA-256 of the state that the next partition begins with
+        self.last_input: int | None = None
+        self._records: list[Record] = list(records)
+        self._coming: list[Future[Record]] = []
         self._part: _Partition | None = None
-        if self.records:
-            state = self.records[-1]["state"]
-            self._stream.restore(parts.read_state(place.folder_of(state), state))
+        if self._records:
+            state = self._records[-1]["state"]
+            self.stream.restore(parts.read_state(place.folder_of(state), state))
+            self._went_past(self._records[-1])
+
+    def _went_past(self, record: Record) -> None:
+        self.before, self.last_input = record["state"]["sha256"], record["last_input"]
 
     def run(self, batches: Iterable[Batch], sources: Sequence[Named], *, grows: bool = False) -> list[Record]:
         """Take all batches.
@@ -137,73 +103,70 @@ class SymbolBuild:
         Returns:
             The records of all partitions of the symbol.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="encode") as encoder:
+        with _Writer() as writer:
             for batch in batches:
                 for key, rows, rejected in _cut(batch, self.making.period):
-                    part = self._partition(key, encoder, grows)
-                    part.take(rows, rejected, sources)
+                    self._partition(key, writer, grows).take(rows, rejected, sources)
                     self.place.advanced(len(rows) + len(rejected))
             self._finish(last=True)
-        return self.records
+            return [*self._records, *(record.result() for record in self._coming)]
 
-    def _partition(self, key: str, encoder: ThreadPoolExecutor, grows: bool) -> "_Partition":
+    def _partition(self, key: str, writer: _Writer, grows: bool) -> "_Partition":
         if self._part is not None and self._part.key == key:
             return self._part
         held: Record | None = None
         if self._part is not None:
             self._finish(last=False)
-        elif self.records and self.records[-1]["date"] == key and grows:
-            held = self.records.pop()
-        elif self.records:
-            self._close_last(encoder)
-        self._part = _Partition(self, key, encoder, held)
+        elif self._records and self._records[-1]["date"] == key and grows:
+            held = self._records.pop()
+        elif self._records:
+            self._close_last(writer)
+        self._part = _Partition(self, key, writer, held)
         return self._part
 
-    def _close_last(self, encoder: ThreadPoolExecutor) -> None:
+    def _close_last(self, writer: _Writer) -> None:
         """What was the end of the archive is followed by rows: give its last partition what the end held back."""
         if not self.making.closes_with_period:
-            self.records[-1] = {**self.records[-1], "is_last": False, "open": None}
-        elif self.records[-1]["is_last"]:
-            held = self.records.pop()
-            self._part = _Partition(self, held["date"], encoder, held)
+            self._records[-1] = {**self._records[-1], "is_last": False, "open": None}
+            self.place.finished(self._records[-1])
+        elif self._records[-1]["is_last"]:
+            held = self._records.pop()
+            self._part = _Partition(self, held["date"], writer, held)
             self._finish(last=False)
         else:
-            self._stream.flush()
+            self.stream.flush()
 
     def _finish(self, *, last: bool) -> None:
         if self._part is not None:
-            record = self._part.finish(last=last)
-            self.records.append(record)
-            self.place.finished(record)
+            self._coming.append(self._part.finish(last=last))
             self._part = None
 
 
 class _Partition:
     """The partition under way; `held` is its record so far, to which rows are added."""
 
-    def __init__(self, build: SymbolBuild, key: str, encoder: ThreadPoolExecutor, held: Record | None) -> None:
+    def __init__(self, build: SymbolBuild, key: str, writer: _Writer, held: Record | None) -> None:
         self.build, self.key = build, key
-        self._encoder = encoder
-        self._stream = build._stream
+        self._writer = writer
         self._input: list[pl.DataFrame] = []
         self._tables: list[pa.Table] = []
-        self._writing: deque[Future[dict[str, Any]]] = deque()
+        self._files: list[Future[dict[str, Any]]] = []
         self._rejected: list[pl.DataFrame] = []
-        before = build.records[-1] if build.records else None
-        self._record: Record = held or {
+        self._quarantine: list[Future[dict[str, Any]]] = []
+        self._record: Record = {
             "symbol": build.symbol,
             "date": key,
             "rows_in": 0,
             "rows_out": 0,
             "quarantined": {},
             "inputs": [],
-            "before": before and before["state"]["sha256"],
-            "last_input": before and before["last_input"],
+            "before": build.before,
+            "last_input": build.last_input,
             "files": [],
             "quarantine": [],
         }
         if held is not None:
-            self._record = {**held, "files": list(held["files"]), "quarantine": list(held["quarantine"])}
+            self._record = {**held, "files": list(held["files"])}
             self._take_back_tail()
 
     def _take_back_tail(self) -> None:
@@ -243,8 +206,8 @@ class _Partition:
     def _run(self, rows: pl.DataFrame) -> pa.Table:
         making = self.build.making
         if making.kind == "candles":
-            return self._table(*self._stream.push_bars(Bars.from_candles(rows)))
-        return self._table(*self._stream.push_ticks(*tick_arrays(rows)))
+            return self._table(*self.build.stream.push_bars(Bars.from_candles(rows)))
+        return self._table(*self.build.stream.push_ticks(*tick_arrays(rows)))
 
     def _table(self, bars: Bars, matrix: Any) -> pa.Table:
         stamps = ("timestamp", "last_timestamp")
@@ -261,36 +224,43 @@ class _Partition:
             self._tables = [rows.slice(PART_ROWS)]
 
     def _write(self, rows: pa.Table) -> None:
-        if len(self._writing) >= _WRITING:
-            self._record["files"].append(self._writing.popleft().result())
-        # One chunk a column: how rows came must not show in the bytes.
-        task = (self.build.place.root, self.build.symbol, self.key, rows.combine_chunks())
-        self._writing.append(self._encoder.submit(parts.write_part, *task))
+        self._files.append(self._writer.submit(_write_part, self.build.place.root, self.build.symbol, self.key, rows))
 
     def _write_rejected(self) -> None:
         if self._rejected:
             rejected = pl.concat(self._rejected).sort("file", "line", maintain_order=True)
-            entry = parts.write_rejected(self.build.place.root, rejected)
-            self._record["quarantine"].append(entry)
+            self._quarantine.append(self._writer.submit(parts.write_rejected, self.build.place.root, rejected))
             self._rejected = []
 
-    def finish(self, *, last: bool) -> Record:
-        """Write what is left; returns the record of the partition, all of whose files are durable."""
-        root, symbol = self.build.place.root, self.build.symbol
+    def finish(self, *, last: bool) -> Future[Record]:
+        """Hand over what is left; the record of the partition comes when all that it names is durable."""
+        build = self.build
         self._push(1)
-        state = parts.write_state(root, symbol, self._stream.state)
-        open_row = None
-        if not last and self.build.making.closes_with_period:
-            self._add(self._table(*self._stream.flush()))
-        elif last:
-            open_row = self._table(*self._stream.flush())
+        state = parts.state_bytes(build.stream.state)
+        build.before, build.last_input = sha256_bytes(state), self._record["last_input"]
+        rest = self._table(*build.stream.flush()) if last or build.making.closes_with_period else None
+        open_row = rest if last and rest is not None and len(rest) else None
+        if rest is not None and not last:
+            self._add(rest)
         if sum(map(len, self._tables)):
             self._write(pa.concat_tables(self._tables))
         self._write_rejected()
-        files = [*self._record["files"], *(writing.result() for writing in self._writing)]
-        is_open = open_row is not None and len(open_row) > 0
-        opened = parts.write_part(root, symbol, self.key, open_row) if is_open else None
-        return {**self._record, "files": files, "state": state, "is_last": last, "open": opened}
+        return self._writer.submit(self._conclude, state, open_row, last)
+
+    def _conclude(self, state: bytes, open_row: pa.Table | None, last: bool) -> Record:
+        """Write the state and enter the record, after all files before it."""
+        root, symbol, record = self.build.place.root, self.build.symbol, self._record
+        record["files"] = [*record["files"], *(file.result() for file in self._files)]
+        record["quarantine"] = [*record["quarantine"], *(file.result() for file in self._quarantine)]
+        record["open"] = None if open_row is None else parts.write_part(root, symbol, self.key, open_row)
+        record |= {"state": vars(Entry.write(root, parts.state_path(symbol), state)), "is_last": last}
+        self.build.place.finished(record)
+        return record
+
+
+def _write_part(root: Path, symbol: str, key: str, rows: pa.Table) -> dict[str, Any]:
+    # One chunk a column: how rows came must not show in the bytes.
+    return parts.write_part(root, symbol, key, rows.combine_chunks())
 
 
 def _cut(batch: Batch, period: Period) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
@@ -320,7 +290,11 @@ def _inputs(rows: pl.DataFrame, sources: Sequence[Named]) -> list[dict[str, Any]
     if "_source" not in rows.columns:
         return [{"name": name, "sha256": sha256} for name, sha256 in sources if len(rows)]
     line = pl.col("_line" if "_line" in rows.columns else "line")
-    spans = rows.group_by("_source", maintain_order=True).agg(rows=pl.len(), first=line.min(), last=line.max())
+    counts = (pl.len().alias("rows"), line.min().alias("first"), line.max().alias("last"))
+    if len(rows) and rows["_source"].min() == rows["_source"].max():
+        spans = rows.select(pl.col("_source").first(), *counts)
+    else:
+        spans = rows.group_by("_source", maintain_order=True).agg(*counts)
     named = [(sources[row.pop("_source")], row) for row in spans.iter_rows(named=True)]
     return [{"name": name, "sha256": sha256, **row} for (name, sha256), row in named]
 

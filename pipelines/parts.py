@@ -33,11 +33,13 @@ class Entry:
 
     @classmethod
     def write(cls, root: Path, path: str, data: bytes) -> "Entry":
-        """Write `data` durably below `root`."""
+        """Write `data` durably below `root`; `{hash}` in its path becomes the beginning of its hash."""
+        sha256 = sha256_bytes(data)
+        path = path.replace("{hash}", sha256[:12])
         target = root / path
         make_folder(target.parent)
         write_atomic(target, data)
-        return cls(path, sha256_bytes(data), len(data))
+        return cls(path, sha256, len(data))
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Entry":
@@ -103,8 +105,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
 def write_part(root: Path, symbol: str, key: str, table: pa.Table) -> dict[str, Any]:
     """Write rows of one symbol and period below `root`; returns their manifest entry."""
     data = parquet_bytes(table)
-    path = f"{symbol_folder(symbol)}/date={key}/part-{sha256_bytes(data)[:12]}.parquet"
-    entry = Entry.write(root, path, data)
+    entry = Entry.write(root, f"{symbol_folder(symbol)}/date={key}/part-{{hash}}.parquet", data)
     stamps = table["timestamp"]
     first, last = (stamps[at].cast(pa.int64()).as_py() for at in (0, len(stamps) - 1))
     return {**vars(entry), "symbol": symbol, "date": key, "rows": len(table), "first": first, "last": last}
@@ -147,12 +148,16 @@ def _bounds(stamp: int, period: Period) -> tuple[str, int]:
     return first.dt.date()[0].isoformat(), int(first.dt.offset_by(unit).to_physical()[0])
 
 
-def write_state(root: Path, symbol: str, state: Mapping[str, Floats]) -> dict[str, Any]:
-    """Save an engine state below `root`; returns its manifest entry."""
+def state_bytes(state: Mapping[str, Floats]) -> bytes:
+    """An engine state as it is saved."""
     buffer = io.BytesIO()
     np.savez(buffer, **state)  # type: ignore[arg-type]
-    data = buffer.getvalue()
-    return vars(Entry.write(root, f"_state/{symbol_folder(symbol)}-{sha256_bytes(data)[:12]}.npz", data))
+    return buffer.getvalue()
+
+
+def state_path(symbol: str) -> str:
+    """Where states of a symbol are saved."""
+    return f"_state/{symbol_folder(symbol)}-{{hash}}.npz"
 
 
 def read_state(root: Path, item: Mapping[str, Any]) -> dict[str, Floats]:
@@ -169,8 +174,7 @@ def write_rejected(root: Path, rejected: pl.DataFrame) -> dict[str, Any]:
     """Keep quarantined rows below `root`; returns the manifest entry."""
     buffer = io.BytesIO()
     rejected.write_parquet(buffer)
-    name = f"quarantine/rejected-{sha256_bytes(buffer.getvalue())[:12]}.parquet"
-    return vars(Entry.write(root, name, buffer.getvalue()))
+    return vars(Entry.write(root, "quarantine/rejected-{hash}.parquet", buffer.getvalue()))
 
 
 def retired_path(root: Path, path: str) -> Path:

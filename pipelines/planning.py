@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines import parts
+from pipelines.making import Named, Record
 from pipelines.manifest import files_of
-from pipelines.partitions import Named, Record
 from pipelines.parts import Period
 from pipelines.survey import Source
 

@@ -10,11 +10,11 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines.errors import DamagedError, DataError
-from pipelines.partitions import Batch
+from pipelines.making import Batch
 from pipelines.quality import repeated_identity
 from pipelines.schema import REJECTED_SCHEMA, SourceHints
 from pipelines.sources.payloads import detect_format
-from pipelines.sources.settled import read_batch, settle
+from pipelines.sources.settled import read_batch, settle, without_symbols
 from pipelines.sources.streams import BATCH_ROWS, open_stream
 
 PLACED_SCHEMA = {**REJECTED_SCHEMA, "_stamp": pl.Int64(), "_source": pl.UInt32()}
@@ -120,7 +120,8 @@ class FileRun:
         for rows, rejected in self._read():
             if len(rows):
                 stamps = rows["timestamp"].to_physical()
-                if stamps[0] < last or not stamps.is_sorted() or (rows["symbol"] != self.symbol).any():
+                is_foreign = (rows["symbol"] != self.symbol).any()
+                if stamps[0] < last or not stamps.is_sorted() or is_foreign:
                     raise DisorderError(self.source)
                 rows = rows.drop("symbol").with_columns(_source_column(self.source))
             placed = _placed(rows, rejected, last, self.source) if len(rejected) else NONE_PLACED
@@ -146,7 +147,7 @@ def canonical_batches(path: Path, hints: SourceHints, size: int) -> Iterator[tup
     stream = open_stream(path, detect_format(path), hints, size=size)
     if stream is None:
         raise DataError(f"{path}: was changed while the archive was read; run the same command again")
-    settled, _ = settle(path, stream.head, hints)
+    settled = without_symbols(settle(path, stream.head, hints)[0], stream.constants)
     for table in stream.tables(sorted(settled.mapping.positions.values())):
         yield read_batch(settled, table)
 

@@ -12,7 +12,8 @@ import polars as pl
 from pipelines.features import FeaturePlan
 from pipelines.files import canonical_json, sha256_bytes
 from pipelines.journal import Journal
-from pipelines.partitions import Batch, Making, Named, Place, Record, SymbolBuild
+from pipelines.making import Batch, Making, Named, Record
+from pipelines.partitions import Place, SymbolBuild
 from pipelines.planning import Work
 from pipelines.runs import NONE_PLACED, Run, Screen, merged
 from pipelines.schema import SourceHints

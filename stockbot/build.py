@@ -9,7 +9,7 @@ from pipelines.bars import BarSpec
 from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
-from pipelines.partitions import Kind
+from pipelines.making import Kind
 from pipelines.schema import SourceHints
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
 from stockbot.destination import require_writable_parent

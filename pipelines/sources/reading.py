@@ -146,7 +146,8 @@ def checked_rows(
     """Return the canonical good rows in the order of the table, and the reason of each row of it that is none."""
     rows = rows.with_columns(times.stamps.alias("timestamp"), times.reasons.alias("reason"), table.lines.alias("_line"))
     reasons = row_reasons(rows, mapping.flavour, keep_crossed=hints.crossed_quotes == "keep")
-    return to_canonical(rows.filter(reasons.is_null()), mapping.flavour), reasons
+    good = rows if reasons.null_count() == len(rows) else rows.filter(reasons.is_null())
+    return to_canonical(good, mapping.flavour), reasons
 
 
 def read_times(

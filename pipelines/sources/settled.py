@@ -65,6 +65,15 @@ def settle(path: Path, table: RawTable, hints: SourceHints) -> tuple[Settled, pl
     return settled, canonical
 
 
+def without_symbols(settled: Settled, constants: Mapping[int, str]) -> Settled:
+    """The same without a look at the column of symbols, where the file itself says that it holds but one."""
+    position = settled.mapping.positions.get("symbol", -1)
+    if position not in constants or "symbol" in settled.chosen:
+        return settled
+    rest = {name: at for name, at in settled.mapping.positions.items() if name != "symbol"}
+    return replace(settled, mapping=replace(settled.mapping, positions=rest), symbol=constants[position].strip())
+
+
 def _date_order(form: str) -> Literal["ymd", "dmy", "mdy"] | None:
     order = re.match(r"date(?:s|-times) (dmy|mdy)\b", form)
     return None if order is None else "dmy" if order[1] == "dmy" else "mdy"

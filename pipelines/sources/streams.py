@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -28,9 +28,11 @@ class Stream(Protocol):
 
     Attributes:
         head: its first rows, with every column.
+        constants: text columns that hold one value from top to bottom, which the file states without being read.
     """
 
     head: RawTable
+    constants: Mapping[int, str]
 
     def tables(self, positions: Sequence[int]) -> Iterator[RawTable]:
         """All rows in order, with the columns at these positions at least."""
@@ -56,6 +58,7 @@ def open_stream(path: Path, kind: Format, hints: SourceHints, *, size: int | Non
 class _TextStream:
     def __init__(self, path: Path, kind: Format, hints: SourceHints, size: int | None) -> None:
         self._path, self._kind, self._size = path, kind, size
+        self.constants: Mapping[int, str] = {}
         first = next(self._blocks(HEAD_BYTES), b"")
         data = first_text(str(path), first)
         check_characters(str(path), data, len(first) - len(data))
@@ -108,6 +111,7 @@ class _Rows(Protocol):
     """Rows of a columnar file: its names, batches of some columns, and the group of rows that holds a row."""
 
     names: Sequence[str]
+    constants: Mapping[int, str]
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]: ...
 
@@ -121,6 +125,7 @@ class _ColumnStream:
         if first is None or not len(first):
             raise DataError(f"{path}: the {layout} file has no rows; expected at least one row of data")
         self.head = typed_table(str(path), first, layout)
+        self.constants = rows.constants
 
     def tables(self, positions: Sequence[int]) -> Iterator[RawTable]:
         names = [self._rows.names[position] for position in positions]
@@ -166,6 +171,7 @@ class _Parquet:
             self.names = list(file.schema_arrow.names)
             self.is_flat = file.metadata.num_columns == len(set(self.names)) == len(self.names)
             groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+            self.constants = _constants(file.metadata) if self.is_flat else {}
         self._starts = np.cumsum([0, *groups])
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -182,9 +188,23 @@ class _Parquet:
         return int(self._starts[group]), read
 
 
+def _constants(metadata: Any) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for column in range(metadata.num_columns):
+        chunks = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
+        stated = [chunk.statistics for chunk in chunks]
+        if not all(one is not None and one.has_min_max and one.null_count == 0 for one in stated):
+            continue
+        values = {value for one in stated for value in (one.min, one.max)}
+        if len(values) == 1 and isinstance(value := values.pop(), str):
+            found[column] = value
+    return found
+
+
 class _Arrow:
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.constants: Mapping[int, str] = {}
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
             self.names = list(file.schema.names)
             self.is_flat = len(set(self.names)) == len(self.names)

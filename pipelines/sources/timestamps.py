@@ -240,7 +240,10 @@ def _from_datetime(column: pl.Series, dtype: pl.Datetime, context: TimeContext) 
 def _holdable(column: pl.Series, scale: int) -> pl.Series:
     """Return the times with null for those that int64 nanoseconds cannot hold in every zone."""
     most = (_MAX_NS - _DAY_MS * 10**6) // scale
-    held = column.to_physical().is_between(-most, most)
+    numbers = column.to_physical()
+    if len(column) and -most <= int(numbers.min() or 0) and int(numbers.max() or 0) <= most:  # type: ignore[arg-type]
+        return column
+    held = numbers.is_between(-most, most)
     return pl.DataFrame({"time": column, "held": held}).select(pl.when("held").then("time").alias("time")).to_series()
 
 
@@ -307,6 +310,8 @@ def _scaled(text: pl.Series, unit: str) -> pl.Series:
 
 
 def _with_reasons(source: pl.Series, stamps: pl.Series, reasons: pl.Series | None, form: str) -> Times:
+    if not stamps.null_count():
+        return Times(stamps.cast(TIMESTAMP), pl.repeat(None, len(stamps), eager=True, dtype=pl.String), form)
     frame = pl.DataFrame({"stamp": stamps.cast(TIMESTAMP)})
     empty = source.is_null() if source.dtype != pl.String else source.is_null() | (source == "")
     frame = frame.with_columns(empty=empty, given=reasons if reasons is not None else pl.lit(None, pl.String))

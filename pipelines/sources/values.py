@@ -84,6 +84,8 @@ def _numbers(table: RawTable, name: str, position: int) -> tuple[pl.Series, pl.S
     typed = "-separated" not in table.layout
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
         raise DataError(_wrong_type(table, name, position, f"received type {column.dtype}"))
+    if column.dtype == pl.Float64 and not column.null_count() and column.is_finite().all():
+        return column, pl.repeat(False, len(column), eager=True, dtype=pl.Boolean)
     if column.dtype == pl.String:
         column = column.str.strip_chars()
         empty = column.is_null() | (column == "")
