@@ -48,6 +48,8 @@ class Request:
         replace: a store that is there is replaced; else it is brought up to date.
         strict: a source that cannot be read stops the build; else it is left out and told.
         workers: symbols that are built at once.
+        surveyed: called with files done and in all. advanced: with rows done, rows in all as far as they are known, and
+            partitions finished; from any thread, one at a time.
         accept: called with the kind of rows and the first file when both are known; may raise.
     """
 
@@ -62,7 +64,7 @@ class Request:
     workers: int = 1
     accept: Callable[[Kind, Path], None] = lambda kind, path: None
     surveyed: Progress = lambda done, total: None
-    advanced: Progress = lambda done, total: None
+    advanced: Callable[[int, int, int], None] = lambda done, total, partitions: None
 
 
 def build_archive(request: Request) -> BuildReport:
@@ -116,7 +118,7 @@ class _ArchiveBuild:
         if not request.replace and (request.out / stores.MANIFEST).is_file():
             self.base = FeatureStore.open(request.out)
             self._require_same_settings(self.base)
-        self.taken = 0
+        self.taken = self.finished = 0
         self._lock = threading.Lock()
         self._begin()
 
@@ -186,9 +188,9 @@ class _ArchiveBuild:
         known = self._known_entries()
         for number, (path, (size, digest)) in enumerate(zip(self.paths, digests(self.paths), strict=True)):
             source = Source(number, path, digest, size, {})
-            entry = known.get((path.name, digest)) or self._look_into(source)
-            self.sources.append(replace(source, entry=entry))
-            if entry["mode"] != "broken":
+            entry = known.get((path.name, digest))
+            self.sources.append(replace(source, entry=entry) if entry else self._look_into(source))
+            if self.sources[-1].entry["mode"] != "broken":
                 self._check_source(self.sources[-1])
             self.request.surveyed(number + 1, len(self.paths))
         readable = [source for source in self.sources if source.entry["mode"] != "broken"]
@@ -211,19 +213,18 @@ class _ArchiveBuild:
             known[last["name"], last["sha256"]]["spans"][last["symbol"]][1] = last["last"]
         return known
 
-    def _look_into(self, source: Source, *, streams: bool = True) -> dict[str, Any]:
+    def _look_into(self, source: Source, *, streams: bool = True) -> Source:
         try:
-            entry = look_into(source, self.request.hints, self.root, streams=streams)
+            return self._entered(look_into(source, self.request.hints, self.root, streams=streams))
         except DamagedError as error:
             if self.request.strict:
                 raise
-            entry = _broken(error)
-        return self._enter(source, entry)
+            return self._entered(replace(source, entry=_broken(error)))
 
-    def _enter(self, source: Source, entry: dict[str, Any]) -> dict[str, Any]:
-        entry = {**entry, "name": source.path.name, "sha256": source.sha256}
+    def _entered(self, source: Source) -> Source:
+        entry = {**source.entry, "name": source.path.name, "sha256": source.sha256}
         self.journal.add(_SOURCES, entry)
-        return entry
+        return replace(source, entry=entry)
 
     def _check_source(self, source: Source) -> None:
         first = next(one for one in self.sources if one.entry["mode"] != "broken")
@@ -242,13 +243,12 @@ class _ArchiveBuild:
         """A file that was out of order, or of several symbols, is sorted first; what was made of it does not stand."""
         for symbol in source.symbols:
             self.journal.add(journal_name(symbol), {"without": [source.path.name, source.sha256]})
-        entry = self._look_into(source, streams=False)
-        self.sources[source.number] = replace(source, entry=entry)
+        self.sources[source.number] = self._look_into(source, streams=False)
 
     def _set_aside(self, source: Source, error: DataError) -> None:
         if self.request.strict:
             raise error
-        self.sources[source.number] = replace(source, entry=self._enter(source, _broken(error)))
+        self.sources[source.number] = self._entered(replace(source, entry=_broken(error)))
         if all(one.entry["mode"] == "broken" for one in self.sources):
             remove_tree(self.root)
             raise error
@@ -321,7 +321,7 @@ class _ArchiveBuild:
         def run(task: Task) -> list[Record]:
             plan = plans.get()
             try:
-                return build_symbol(task, plan, lambda rows: self._advance(rows, total))
+                return build_symbol(task, plan, lambda rows, finished: self._advance(rows, finished, total))
             finally:
                 plans.put(plan)
 
@@ -336,10 +336,11 @@ class _ArchiveBuild:
                 future.result()
             return {symbol: future.result() for symbol, future in futures.items()}
 
-    def _advance(self, rows: int, total: int) -> None:
+    def _advance(self, rows: int, finished: int, total: int) -> None:
         with self._lock:
             self.taken += rows
-            self.request.advanced(self.taken, max(total, self.taken))
+            self.finished += finished
+            self.request.advanced(self.taken, max(total, self.taken), self.finished)
 
     def _rows_due(self, due: Sequence[Work]) -> int:
         symbols = {work.symbol for work in due}
@@ -365,7 +366,7 @@ class _ArchiveBuild:
         last = source.entry["spans"][work.symbol][1]
         if source.entry["mode"] != "known" or (work.start is not None and last is not None and last < work.start):
             return source
-        self.sources[source.number] = replace(source, entry=self._look_into(source))
+        self.sources[source.number] = self._look_into(source)
         return self.sources[source.number]
 
     # -- the end

@@ -14,7 +14,7 @@ from pipelines.making import Batch
 from pipelines.quality import repeated_identity
 from pipelines.schema import REJECTED_SCHEMA, SourceHints
 from pipelines.sources.payloads import detect_format
-from pipelines.sources.settled import read_batch, settle, without_symbols
+from pipelines.sources.settled import Settled, read_batch, settle, without_symbols
 from pipelines.sources.streams import BATCH_ROWS, open_stream
 
 PLACED_SCHEMA = {**REJECTED_SCHEMA, "_stamp": pl.Int64(), "_source": pl.UInt32()}
@@ -106,6 +106,7 @@ class FileRun:
     symbol: str
     hints: SourceHints
     size: int
+    settled: Settled | None = None  # how it is read, where that is known
     part: int = 0
     last: int = _LAST
 
@@ -136,18 +137,20 @@ class FileRun:
 
     def _read(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         try:
-            for rows, rejected, _ in canonical_batches(self.path, self.hints, self.size):
+            for rows, rejected, _ in canonical_batches(self.path, self.hints, self.size, self.settled):
                 yield rows, rejected
         except DamagedError as error:
             raise UnreadableError(self.source, str(error)) from error
 
 
-def canonical_batches(path: Path, hints: SourceHints, size: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, int]]:
+def canonical_batches(
+    path: Path, hints: SourceHints, size: int, settled: Settled | None = None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, int]]:
     """(good rows in the order of the file, rejected rows, rows in) of a file that can be streamed, batch by batch."""
     stream = open_stream(path, detect_format(path), hints, size=size)
     if stream is None:
         raise DataError(f"{path}: was changed while the archive was read; run the same command again")
-    settled = without_symbols(settle(path, stream.head, hints)[0], stream.constants)
+    settled = without_symbols(settled or settle(path, stream.head, hints)[0], stream.constants)
     for table in stream.tables(sorted(settled.mapping.positions.values())):
         yield read_batch(settled, table)
 

@@ -53,8 +53,11 @@ def journal_name(symbol: str) -> str:
     return f"symbol={symbol}"
 
 
-def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int], None]) -> list[Record]:
+def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], None]) -> list[Record]:
     """Build what is due for a symbol and enter each partition in the journal; returns the records of all of them.
+
+    Args:
+        advanced: called with rows that were taken, and partitions that were finished, since the last time.
 
     Raises:
         DisorderError, UnreadableError: a file cannot be streamed after all.
@@ -62,7 +65,12 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int], None])
     """
     journal = Journal(task.root)
     making = sha256_bytes(canonical_json(task.making.settings()))
-    place = Place(task.root, task.base, lambda record: journal.add(task.name, {**record, "making": making}), advanced)
+
+    def finished(record: Record) -> None:
+        journal.add(task.name, {**record, "making": making})
+        advanced(0, 1)
+
+    place = Place(task.root, task.base, finished, lambda rows: advanced(rows, 0))
     records = _run(task, plan, place, journal)
     if records[-1]["is_last"]:
         return records

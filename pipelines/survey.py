@@ -25,7 +25,7 @@ from pipelines.schema import SourceHints
 from pipelines.sources.cadence import measure_steps
 from pipelines.sources.payloads import Format, detect_format
 from pipelines.sources.reading import read_file
-from pipelines.sources.settled import settle
+from pipelines.sources.settled import Settled, settle
 from pipelines.sources.streams import open_stream
 from pipelines.sources.wide import unpivot
 
@@ -45,6 +45,7 @@ class Source:
 
     Attributes:
         number: its place in the order of the paths, which rows of one time follow.
+        settled: how it is streamed, where this process has looked into it.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Source:
     sha256: str
     size: int
     entry: Entry
+    settled: Settled | None = None
 
     @property
     def symbols(self) -> list[str]:
@@ -70,8 +72,8 @@ def _digest(path: Path) -> tuple[int, str]:
     return size, sha256_file(path, size)
 
 
-def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool = True) -> Entry:
-    """What a file holds; the rows of one that cannot be streamed are in the spill below `root` then.
+def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool = True) -> Source:
+    """The file with what it holds; the rows of one that cannot be streamed are in the spill below `root` then.
 
     Args:
         streams: whether it may be streamed; one that turned out to be out of order may not.
@@ -86,12 +88,13 @@ def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool =
             settled, head = settle(source.path, stream.head, hints)
             if streams and _can_stream(head):
                 entry = _streamed(head, settled.mapping.flavour, settled.description)
-                return entry | {"rows": _rows_of(source, kind)}
+                return replace(source, entry=entry | {"rows": _rows_of(source, kind)}, settled=settled)
             parts_read = _large_parts(source, hints, head, settled.mapping.flavour)
-            return _spilled(source, root, parts_read, settled.mapping.flavour, settled.description)
+            entry = _spilled(source, root, parts_read, settled.mapping.flavour, settled.description)
+            return replace(source, entry=entry)
     part = read_file(source.path, hints)
     found = iter([_Sorted(part.frame, part.rejected, part.steps, 0, part.rows_in)])
-    return _spilled(source, root, found, part.flavour, part.description)
+    return replace(source, entry=_spilled(source, root, found, part.flavour, part.description))
 
 
 def _is_large(source: Source, kind: Format) -> bool:
@@ -278,7 +281,7 @@ def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path) -> Iter
     entry = source.entry
     if entry["mode"] == "streamed":
         first, last = entry["spans"][symbol]
-        run = FileRun(source.number, first, source.path, symbol, hints, source.size)
+        run = FileRun(source.number, first, source.path, symbol, hints, source.size, source.settled)
         yield run if last is None else replace(run, last=last)
     for name, path, offset, rows, first, last, part in entry["runs"]:
         if name == symbol:

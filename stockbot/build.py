@@ -1,10 +1,13 @@
 """From settings and sources to a feature store: what `build-features`, `retrain` and `demo` share."""
 
 import dataclasses
+import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from pipelines.archive import Request, build_archive
+from pipelines.archive import Request, build_archive, plan_archive
 from pipelines.bars import BarSpec
 from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
@@ -39,16 +42,19 @@ def build_features(
     replace: bool = False,
     bars_asked: bool = False,
     strict: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
     reading: Progress | None = None,
-    building: Progress | None = None,
+    building: Callable[[int, int, int], None] | None = None,
 ) -> tuple[BuildReport, list[str]]:
     """Build a store, or bring one up to date; returns the report and lines on what was detected in the first sources.
 
     Args:
         bars_asked: the user asked for bars in so many words, which candles cannot become.
         strict: a source that cannot be read stops the build; else it is left out, and named in the report.
-        workers: symbols that are built at once.
+        workers: symbols that are built at once; None for half as many as there are processors, for each reads, runs
+            and writes at the same time.
+        reading: called with files done and in all.
+        building: called with rows done and in all, and partitions finished.
 
     Raises:
         DataError: the sources cannot be read as they are, or something is in the way at `out`.
@@ -59,9 +65,9 @@ def build_features(
         dataclasses.replace(
             request,
             strict=strict,
-            workers=workers,
+            workers=workers or max(1, (os.cpu_count() or 1) // 2),
             surveyed=reading or _silent,
-            advanced=building or _silent,
+            advanced=building or (lambda done, total, partitions: None),
         )
     )
     return report, [
@@ -99,6 +105,36 @@ def archive_request(
         replace=replace,
         accept=accept,
     )
+
+
+def plan_features(
+    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False
+) -> list[dict[str, Any]]:
+    """What `build_features` would do for each symbol, and why.
+
+    Raises:
+        As `build_features`.
+    """
+    works = plan_archive(archive_request(sources, config, out, replace=replace))
+    return [
+        {
+            "symbol": work.symbol,
+            "up_to_date": len(work.standing),
+            "last": work.standing[-1]["date"] if work.standing else None,
+            "reason": work.reason,
+        }
+        for work in works
+    ]
+
+
+def peak_rss_mb() -> float | None:
+    """The most memory that this process has held; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
 def _silent(done: int, total: int) -> None:

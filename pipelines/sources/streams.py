@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -31,8 +32,10 @@ class Stream(Protocol):
         constants: text columns that hold one value from top to bottom, which the file states without being read.
     """
 
-    head: RawTable
     constants: Mapping[int, str]
+
+    @property
+    def head(self) -> RawTable: ...
 
     def tables(self, positions: Sequence[int]) -> Iterator[RawTable]:
         """All rows in order, with the columns at these positions at least."""
@@ -121,11 +124,15 @@ class _Rows(Protocol):
 class _ColumnStream:
     def __init__(self, path: Path, layout: str, rows: _Rows) -> None:
         self._path, self._layout, self._rows = path, layout, rows
-        first = next(self._frames(rows.names, HEAD_ROWS), None)
-        if first is None or not len(first):
-            raise DataError(f"{path}: the {layout} file has no rows; expected at least one row of data")
-        self.head = typed_table(str(path), first, layout)
         self.constants = rows.constants
+
+    @cached_property
+    def head(self) -> RawTable:
+        """As `Stream`; read when it is asked for."""
+        first = next(self._frames(self._rows.names, HEAD_ROWS), None)
+        if first is None:
+            raise DataError(f"{self._path}: the {self._layout} file has no rows; expected at least one row of data")
+        return typed_table(str(self._path), first, self._layout)
 
     def tables(self, positions: Sequence[int]) -> Iterator[RawTable]:
         names = [self._rows.names[position] for position in positions]

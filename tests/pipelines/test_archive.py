@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -212,7 +213,9 @@ def interrupt(asked: Request, stop_at: int) -> int:
     """Run a build and stop it when so many batches of rows were taken; returns the rows."""
     calls: list[int] = []
 
-    def advanced(done: int, total: int) -> None:
+    def advanced(done: int, total: int, partitions: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # a finished partition, told by the thread that wrote it
         calls.append(done)
         if len(calls) == stop_at:
             raise KeyboardInterrupt
