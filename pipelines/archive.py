@@ -15,9 +15,19 @@ from typing import Any
 
 import polars as pl
 
+from pipelines import ledger
 from pipelines import store as stores
 from pipelines.bars import BarSpec
-from pipelines.build import BuildReport, Progress, adopt, engine_columns, measured_tail, settings_documents
+from pipelines.build import (
+    BuildReport,
+    Progress,
+    adopt,
+    engine_columns,
+    measured_tail,
+    settings_documents,
+    settings_in,
+    usual_max_gap,
+)
 from pipelines.density import Density
 from pipelines.errors import DamagedError, DataError
 from pipelines.features import FeaturePlan
@@ -124,7 +134,7 @@ class _ArchiveBuild:
 
     def _require_same_settings(self, base: FeatureStore) -> None:
         request, held = self.request, base.manifest
-        asked = {"features": list(request.plan.names), "hints": _plain(asdict(request.hints))}
+        asked = {"features": list(request.plan.names), **self._hints()}
         if held["source_kind"] == "ticks":
             asked["bars"] = _plain(asdict(request.bars))
         other = [name for name, value in asked.items() if held[name] != value]
@@ -134,6 +144,11 @@ class _ArchiveBuild:
                 "replace it, or another --out"
             )
 
+    def _hints(self) -> dict[str, Any]:
+        """How the sources are read, and what is held against their rows."""
+        hints = _plain(asdict(self.request.hints))
+        return {"quality": hints.pop("quality"), "hints": hints}
+
     def _begin(self) -> None:
         """Keep what an interrupted build of this very plan left; anything else goes."""
         request = self.request
@@ -141,7 +156,7 @@ class _ArchiveBuild:
             "features": list(request.plan.names),
             "engine": float(request.plan.new_state()[0]).hex(),
             "bars": asdict(request.bars),
-            "hints": _plain(asdict(request.hints)),
+            **self._hints(),
             "schema": stores.SCHEMA_VERSION,
             "base": self.base.snapshot if self.base else None,
         }
@@ -261,8 +276,9 @@ class _ArchiveBuild:
 
     def _making(self) -> Making:
         request, kind = self.request, self._kind()
+        measured = pl.DataFrame()
         if kind == "candles":
-            self._check_lengths()
+            measured = self._check_lengths()
         found = {name for source in self.sources for name in source.entry.get("columns", ())}
         columns = engine_columns(found)
         if self.base is not None:
@@ -271,16 +287,23 @@ class _ArchiveBuild:
             (Density(*source.entry["density"]) for source in self.sources if source.symbols), Density(0, 0, 0.0, 0.0)
         )
         period = density.period(kind, request.bars)
-        return Making(request.plan.names, request.bars, kind, period, columns, _plain(asdict(request.hints)))
+        quality = request.hints.quality
+        max_gap_ns = quality.max_gap_ns or usual_max_gap(request.bars, measured)
+        return Making(
+            request.plan.names, request.bars, kind, period, columns, self._hints()["hints"], quality, max_gap_ns
+        )
 
-    def _check_lengths(self) -> None:
+    def _check_lengths(self) -> pl.DataFrame:
+        """What the steps of the candles look like, which are of one length in a symbol."""
         looked_into = [source for source in self.sources if source.entry.get("steps")]
         measured = [read_spilled(self.root / source.entry["steps"]) for source in looked_into]
         if self.base is not None:
             symbols = {symbol for source in looked_into for symbol in source.symbols}
             measured += [measured_tail(self.base, symbol) for symbol in sorted(symbols & set(self.base.symbols))]
-        if measured:
-            check_one_length(pl.concat(measured))
+        found = pl.concat([frame for frame in measured if len(frame)] or [pl.DataFrame()])
+        if len(found):
+            check_one_length(found)
+        return found
 
     def _plan(self, making: Making) -> tuple[dict[str, list[Record]], list[Work]]:
         """The records of symbols that are up to date, and what is due for the others."""
@@ -375,10 +398,12 @@ class _ArchiveBuild:
         request, out = self.request, self.request.out
         unplaced = [source.entry["unplaced"] for source in self.sources if source.entry.get("unplaced")]
         if self.base is not None:
-            kept = [item for item in self.base.manifest["documents"] if not item["path"].startswith("quarantine/")]
+            kept = settings_in(self.base)
         else:
             kept = list(settings_documents(self.root, making.features, request.config_text))
-        documents = [*kept, *(item["entry"] for item in unplaced)]
+        found = [finding for item in unplaced for finding in item["findings"]]
+        entry = ledger.write(self.root, ledger.of_records(records, found))
+        documents = [*kept, *(item["entry"] for item in unplaced), entry]
         sources = [_stated(source, self._span_ends(source), records) for source in self.sources]
         manifest = manifest_of(making, records, sources=sources, documents=documents)
         for item in unplaced:

@@ -2,14 +2,15 @@
 
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipelines import parts
+from pipelines import ledger, parts
 from pipelines import store as stores
 from pipelines.bars import BarSpec
 from pipelines.density import Density
@@ -21,9 +22,11 @@ from pipelines.making import Batch, Making, Record
 from pipelines.manifest import Records, add_unplaced, manifest_of, records_of
 from pipelines.partitions import Place, SymbolBuild
 from pipelines.parts import Entry
-from pipelines.quality import LATE, reason_counts
+from pipelines.quality import canonical_rejected, reason_counts, refuse
+from pipelines.reasons import LATE
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 from pipelines.sources.cadence import check_one_length, measure_steps
+from pipelines.splits import AUTO_GAP_FACTOR, AUTO_GAP_FLOOR_NS
 from pipelines.store import FeatureStore, listed
 
 Progress = Callable[[int, int], None]
@@ -86,16 +89,20 @@ def build_store(
         Density.of(ingested.frame).period(ingested.kind, bars),
         engine_columns(ingested.frame.columns),
         None,
+        ingested.quality,
+        ingested.quality.max_gap_ns or usual_max_gap(bars, _measured(ingested)),
     )
     with staging_beside(out) as staging:
         records = _run(ingested, making, plan, Place(staging, staging, *_telling(ingested, progress)), {})
         documents = [*settings_documents(staging, plan.names, config_text)]
         documents.append(parts.write_rejected(staging, ingested.rejected))
+        unplaced = ledger.of_rejected(ingested.rejected)
+        documents.append(ledger.write(staging, ledger.of_records(records, unplaced)))
         manifest = manifest_of(making, records, sources=_sources(ingested), documents=documents)
         add_unplaced(manifest, reason_counts(ingested.rejected))
         stores.write_manifest(staging, manifest)
         publish_folder(staging, out, replace=replace, synced=True)
-    return _report(FeatureStore.open(out), ingested)
+    return _report(FeatureStore.open(out), ingested, None)
 
 
 def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress | None = None) -> BuildReport:
@@ -118,23 +125,33 @@ def _append(store: FeatureStore, ingested: Ingested, progress: Progress | None) 
     if ingested.kind == "candles":
         check_candle_length(store, ingested.frame)
     clear_leftovers(store)
-    fresh, late = _split_late(store, ingested.frame)
+    if asdict(ingested.quality) != store.manifest["quality"]:
+        raise DataError(
+            f"{store.path}: was made with other quality settings than these; expected the same: use those in its "
+            f"{stores.CONFIG}, or build it again"
+        )
+    fresh, late = _split_late(store, ingested.with_origins())
     held = len(late) if _all_known(store, ingested) else 0
     rejected = pl.concat([ingested.rejected, late.clear() if held else late])
-    ingested = Ingested(ingested.kind, fresh, rejected, ingested.rows_in - held, ingested.sources)
+    refuse(rejected, ingested.quality.policy)
+    ingested = dataclasses.replace(
+        ingested, frame=fresh, origins=pl.DataFrame(), rejected=rejected, rows_in=ingested.rows_in - held
+    )
     making = Making.of(store.manifest)
     place = Place(store.path, store.path, *_telling(ingested, progress))
     records = _run(ingested, making, FeaturePlan(making.features), place, records_of(store.manifest))
-    documents = list(store.manifest["documents"])
+    documents = [item for item in store.manifest["documents"] if not item["path"].startswith(f"{ledger.FOLDER}/")]
     if len(rejected):
         documents.append(parts.write_rejected(store.path, rejected))
+    unplaced = ledger.joined(ledger.unplaced_in(store.quality()), ledger.of_rejected(rejected))
+    documents.append(ledger.write(store.path, ledger.of_records(records, unplaced)))
     sources = [*store.manifest["sources"], *_sources(ingested)]
     manifest = manifest_of(making, records, sources=sources, documents=documents)
     add_unplaced(manifest, _unplaced(store, ingested))
     stores.write_manifest(store.path, manifest)
     appended = FeatureStore.open(store.path)
     retire(appended)
-    return dataclasses.replace(_report(appended, ingested), held=held)
+    return dataclasses.replace(_report(appended, ingested, store), held=held)
 
 
 def _unplaced(store: FeatureStore, ingested: Ingested) -> dict[str, int]:
@@ -152,7 +169,7 @@ def _run(
     """The records of every symbol, each going on from its known ones."""
     records = {symbol: list(known[symbol]) for symbol in known}
     sources = [(source.path.name, source.sha256) for source in ingested.sources]
-    for (symbol,), rows in sorted(ingested.frame.partition_by("symbol", as_dict=True).items()):
+    for (symbol,), rows in sorted(ingested.with_origins().partition_by("symbol", as_dict=True).items()):
         build = SymbolBuild(place, str(symbol), making, plan, records.get(str(symbol), ()))
         records[str(symbol)] = build.run([Batch(rows, _NONE_REJECTED)], sources, grows=True)
     return records
@@ -190,6 +207,30 @@ def settings_documents(root: Path, features: Sequence[str], config_text: str) ->
     """Write what says how a store was made; yields the manifest entries."""
     yield vars(Entry.write(root, stores.FEATURE_COLUMNS, pretty_json(list(features))))
     yield vars(Entry.write(root, stores.CONFIG, config_text.encode("utf-8")))
+
+
+def settings_in(store: FeatureStore) -> list[dict[str, Any]]:
+    """The manifest entries of what says how a store was made."""
+    return [item for item in store.manifest["documents"] if item["path"] in (stores.FEATURE_COLUMNS, stores.CONFIG)]
+
+
+def usual_max_gap(bars: BarSpec, measured: pl.DataFrame) -> int:
+    """The longest step between rows that is no gap, unless the settings say: ten bars or candles, 5 minutes at least.
+
+    Args:
+        measured: what the steps of candles look like; without rows for ticks.
+    """
+    if len(measured):
+        usual = int(measured.select(pl.col("usual").min()).item())
+    else:
+        usual = int(bars.size) if bars.kind == "time" else 0
+    return max(AUTO_GAP_FLOOR_NS, AUTO_GAP_FACTOR * usual)
+
+
+def _measured(ingested: Ingested) -> pl.DataFrame:
+    if ingested.kind == "ticks":
+        return pl.DataFrame()
+    return measure_steps(ingested.frame.with_columns(_line=pl.int_range(pl.len(), dtype=pl.Int64)), "")
 
 
 def _sources(ingested: Ingested) -> list[dict[str, Any]]:
@@ -240,13 +281,8 @@ def _split_late(store: FeatureStore, frame: pl.DataFrame) -> tuple[pl.DataFrame,
     stamp = pl.col("timestamp").to_physical()
     is_late = stamp <= end  # also at the very instant: those rows may be in the store already
     late = frame.filter(is_late.fill_null(False))
-    raw = pl.concat_str([pl.col(name).cast(pl.String) for name in frame.columns], separator=",", ignore_nulls=True)
-    rejected = late.select(
-        pl.lit(None, pl.String).alias("file"),
-        pl.lit(None, pl.Int64).alias("line"),
-        pl.lit(LATE).alias("reason"),
-        raw.alias("raw"),
-    )
+    origin = (pl.col("_file").cast(pl.String) if "_file" in frame.columns else pl.lit(None, pl.String)).alias("file")
+    rejected = late.select(origin).hstack(canonical_rejected(late, LATE)).select(*REJECTED_SCHEMA)
     return frame.filter(~is_late.fill_null(False)), rejected
 
 
@@ -260,12 +296,16 @@ def require_vacant(out: Path, replace: bool) -> None:
         raise DataError(f"{out}: holds a feature store already; give --overwrite to replace it, or another --out")
 
 
-def _report(store: FeatureStore, ingested: Ingested) -> BuildReport:
+def _report(store: FeatureStore, ingested: Ingested, before: FeatureStore | None) -> BuildReport:
+    """What a store holds, without what it held before."""
+    held: dict[str, Any] = before.manifest if before else {"rows_out": 0, "quarantined": {}}
+    counts: Counter[str] = Counter(store.manifest["quarantined"])
+    counts.subtract(held["quarantined"])
     return BuildReport(
         store=store,
         rows_in=ingested.rows_in,
-        rows_out=len(ingested.frame),
-        quarantined=reason_counts(ingested.rejected),
+        rows_out=store.manifest["rows_out"] - held["rows_out"],
+        quarantined={reason: count for reason, count in sorted(counts.items()) if count},
         feature_rows=sum(file["rows"] for file in store.manifest["files"]),
         files=len(store.manifest["files"]),
         partitions=len(store.manifest["partitions"]),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,8 @@ import polars as pl
 
 from pipelines.errors import DataError
 from pipelines.files import sha256_file
-from pipelines.quality import UNPARSABLE_NUMBER, repeated_identity
+from pipelines.quality import parted, refuse, repeated_identity
+from pipelines.reasons import KEPT, UNPARSABLE_NUMBER, Quality
 from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.cadence import check_one_length
 from pipelines.sources.paths import expand_sources, passed_over
@@ -41,6 +42,8 @@ class Ingested:
     """Canonical rows in time order, file order among equal stamps, and every row that was rejected.
 
     rows_in : rows of the sources; equals the rows of `frame` plus the rows of `rejected`
+    origins : `_file` and `_line` of each row, and `_kept`, what was found in rows that are kept
+    quality : what was held against the rows
     passed_over : documents and feature stores in the folders that were read, which are no data by their names
     """
 
@@ -50,6 +53,12 @@ class Ingested:
     rows_in: int
     sources: list[SourceReport]
     passed_over: Sequence[Path] = ()
+    origins: pl.DataFrame = field(default_factory=pl.DataFrame)
+    quality: Quality = field(default_factory=Quality)
+
+    def with_origins(self) -> pl.DataFrame:
+        """Return the rows with their origins beside them, where they are known."""
+        return self.frame.hstack(self.origins) if self.origins.width else self.frame
 
 
 def read_source(path: str | Path, hints: SourceHints | None = None) -> Ingested:
@@ -99,13 +108,17 @@ def read_archive(
         check_one_length(pl.concat([part.steps for part in parts]))
     frame, repeated = _merged(parts, hints)
     rejected = pl.concat([*(part.rejected for part in parts), repeated])
+    refuse(rejected, hints.quality.policy)
+    origins = [name for name in ("_file", "_line", KEPT) if name in frame.columns]
     ingested = Ingested(
         kind="candles" if candles else "ticks",
-        frame=frame.drop("_line", "_file"),
+        frame=frame.drop(origins),
         rejected=rejected,
         rows_in=sum(part.rows_in for part in parts),
         sources=[_report(part, repeated, digests[part.path]) for part in parts],
         passed_over=passed_over(sources),
+        origins=frame.select(origins),
+        quality=hints.quality,
     )
     _check(ingested, paths)
     return ingested
@@ -138,7 +151,7 @@ def _refuse_copies(parts: list[Part]) -> None:
     for part in parts:
         if not part.frame.height:
             continue
-        rows = part.frame.drop("_line", "_file", "symbol").hash_rows().to_numpy()
+        rows = part.frame.drop("_line", "_file", "symbol", KEPT, strict=False).hash_rows().to_numpy()
         other = seen.setdefault((len(rows), int(rows.sum())), part.path)
         if other != part.path:
             raise DataError(copies(part.path, other))
@@ -159,15 +172,16 @@ def _merged(parts: list[Part], hints: SourceHints) -> tuple[pl.DataFrame, pl.Dat
     if frame["_file"].n_unique() < 2:
         return frame, empty_rejected()
     mask, reason = repeated_identity(frame, parts[0].flavour)
-    if not mask.any():
+    frame, repeated = parted(frame, mask, reason, hints.quality.policy)
+    if repeated.is_empty():
         return frame, empty_rejected()
-    again = frame.filter(mask).select(pl.col("_file").cast(pl.String), "_line")
+    again = repeated.select(pl.col("_file").cast(pl.String), "_line")
     found = []
     for part in parts:
         for table in open_tables(part.path, hints) if again["_file"].is_in(_origins(part)).any() else ():
             lines = again.filter(pl.col("_file") == table.origin)["_line"].sort()
             found.append(rejected_rows(table, lines, pl.repeat(reason, len(lines), eager=True)))
-    return frame.filter(~mask), pl.concat(found)
+    return frame, pl.concat(found)
 
 
 def _origins(part: Part) -> list[str]:

@@ -8,6 +8,7 @@ import polars as pl
 
 from pipelines.bars import BarSpec
 from pipelines.parts import Period
+from pipelines.reasons import Quality
 
 Record = dict[str, Any]  # of a partition, as `tests/pipelines/test_build.py` lists it
 Kind = Literal["ticks", "candles"]
@@ -23,6 +24,7 @@ class Making:
     Attributes:
         columns: what the ticks of any source have beside price and volume, and the engine reads.
         hints: how the sources are to be read; None when they were read before.
+        quality: what is held against the rows. max_gap_ns: longest step between rows that is no gap.
     """
 
     features: Sequence[str]
@@ -31,13 +33,16 @@ class Making:
     period: Period
     columns: Sequence[str]
     hints: Mapping[str, Any] | None
+    quality: Quality
+    max_gap_ns: int
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "Making":
         """What a store was made with."""
         bars = BarSpec(**manifest["bars"])
-        names = ("features", "period", "columns", "hints")
-        return cls(bars=bars, kind=manifest["source_kind"], **{name: manifest[name] for name in names})
+        names = ("features", "period", "columns", "hints", "max_gap_ns")
+        quality = Quality(**manifest["quality"])
+        return cls(bars=bars, kind=manifest["source_kind"], quality=quality, **{name: manifest[name] for name in names})
 
     def settings(self) -> dict[str, Any]:
         """As a manifest states it."""

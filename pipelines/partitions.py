@@ -15,13 +15,13 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from pipelines import parts
+from pipelines import ledger, parts
 from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.parts import STAMP, Entry, Period
-from pipelines.quality import reason_counts
+from pipelines.quality import reason_counts, refuse
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 
 # Rows of a data file, and input rows pushed through the engine at once. Not a power of two: columns of ticks as rows
@@ -159,6 +159,8 @@ class _Partition:
             "rows_in": 0,
             "rows_out": 0,
             "quarantined": {},
+            "findings": [],
+            "steps": ledger.no_steps(),
             "inputs": [],
             "before": build.before,
             "last_input": build.last_input,
@@ -178,18 +180,24 @@ class _Partition:
 
     def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Sequence[Named]) -> None:
         """Take rows that come next, and what was rejected beside them."""
-        record = self._record
+        record, quality = self._record, self.build.making.quality
+        refuse(rejected, quality.policy)
         record["rows_in"] += len(rows) + len(rejected)
         record["rows_out"] += len(rows)
         for found in (rows, rejected):
             record["inputs"] = _joined_inputs(record["inputs"], _inputs(found, sources))
         if len(rejected):
             record["quarantined"] = _added(record["quarantined"], reason_counts(rejected))
+            record["findings"] = ledger.joined(record["findings"], ledger.of_rejected(rejected))
             self._rejected.append(rejected.select(*REJECTED_SCHEMA))
             if sum(map(len, self._rejected)) >= _REJECTED_ROWS:
                 self._write_rejected()
         if len(rows):
-            record["last_input"] = int(rows["timestamp"].to_physical()[-1])
+            stamps = rows["timestamp"].to_physical()
+            record["findings"] = ledger.joined(record["findings"], ledger.of_kept(rows, sources))
+            max_gap_ns = self.build.making.max_gap_ns
+            record["steps"] = ledger.with_steps(record["steps"], stamps, record["last_input"], max_gap_ns)
+            record["last_input"] = int(stamps[-1])
             self._input.append(_conformed(rows, self.build.making))
             self._push(PART_ROWS)
 
@@ -308,7 +316,7 @@ def _joined_inputs(known: list[dict[str, Any]], more: list[dict[str, Any]]) -> l
             first, last = min(other["first"], item["first"]), max(other["last"], item["last"])
             item = {**item, "rows": other["rows"] + item["rows"], "first": first, "last": last}
         found[key] = item
-    return list(found.values())
+    return [found[key] for key in sorted(found)]  # whatever order they came in
 
 
 def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Runs: rows of one symbol in time order, straight from a file or from the spill; and their merge into one stream."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pipelines.errors import DamagedError, DataError
 from pipelines.making import Batch
-from pipelines.quality import repeated_identity
+from pipelines.quality import canonical_rejected, parted, repeated_identity
+from pipelines.reasons import Action
 from pipelines.schema import REJECTED_SCHEMA, SourceHints
 from pipelines.sources.payloads import detect_format
 from pipelines.sources.settled import Settled, read_batch, settle, without_symbols
@@ -255,11 +256,27 @@ def _from(batch: Batch, begin: int) -> Iterator[Batch]:
         yield Batch(rows, rejected)
 
 
+def placed_rejected(rows: pl.DataFrame, reason: str, files: Sequence[str]) -> pl.DataFrame:
+    """Canonical rows as rejected ones that stand where they stood."""
+    if rows.is_empty():
+        return NONE_PLACED
+    named = pl.col("_source").cast(pl.Int64).replace_strict(dict(enumerate(files)), return_dtype=pl.String)
+    where = rows.select(file=named, _stamp=pl.col("timestamp").to_physical(), _source="_source")
+    return where.hstack(canonical_rejected(rows, reason)).select(*PLACED_SCHEMA)
+
+
 class Screen:
     """The last look at a symbol's stream: rows that come again are rejected, rejected rows stand in their place."""
 
-    def __init__(self, symbol: str, flavour: str, files: Sequence[str], rejected: pl.DataFrame) -> None:
-        self._symbol, self._flavour, self._files = symbol, flavour, files
+    def __init__(
+        self,
+        symbol: str,
+        flavour: str,
+        files: Sequence[str],
+        rejected: pl.DataFrame,
+        policy: Mapping[str, Action],
+    ) -> None:
+        self._symbol, self._flavour, self._files, self._policy = symbol, flavour, files, policy
         self._waiting = rejected.sort("_stamp", maintain_order=True)
         self._tail: pl.DataFrame | None = None
 
@@ -295,17 +312,10 @@ class Screen:
             look = both.filter(shared).with_columns(symbol=pl.lit(self._symbol))
             repeated, reason = repeated_identity(look, self._flavour)
             mask = pl.Series("repeated", [False]).new_from_index(0, len(both)).scatter(shared.arg_true(), repeated)
-            good, again = rows.filter(~mask[len(known) :]), self._rejected(rows.filter(mask[len(known) :]), reason)
+            good, found = parted(rows, mask[len(known) :], reason, self._policy)
+            again = self._rejected(found, reason)
         self._tail = both.filter(both["timestamp"] == both["timestamp"][-1])
         return good, again
 
     def _rejected(self, rows: pl.DataFrame, reason: str) -> pl.DataFrame:
-        cells = [pl.col(name).cast(pl.String) for name in rows.columns if not name.startswith("_")]
-        return rows.select(
-            file=pl.col("_source").cast(pl.Int64).replace_strict(dict(enumerate(self._files)), return_dtype=pl.String),
-            line="_line",
-            reason=pl.lit(reason),
-            raw=pl.concat_str(cells, separator=",", ignore_nulls=True),
-            _stamp=pl.col("timestamp").to_physical(),
-            _source="_source",
-        )
+        return placed_rejected(rows, reason, self._files)

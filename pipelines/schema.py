@@ -8,6 +8,7 @@ from typing import Literal
 import polars as pl
 
 from pipelines.errors import DataError
+from pipelines.reasons import Quality
 
 TIMESTAMP = pl.Datetime("ns", "UTC")
 TICK_SCHEMA: dict[str, pl.DataType] = {
@@ -158,6 +159,7 @@ class SourceHints:
     columns : canonical name -> column name, or 0-based position
     timezone : IANA name, or a fixed offset such as "-05:00", of time stamps that do not state theirs
     symbol : the name of the only symbol of the source, or the one to select of several
+    quality : what is held against the rows
 
     Raises
     ------
@@ -174,13 +176,12 @@ class SourceHints:
     timeframe: str | None = None
     delimiter: str | None = None
     header: bool | None = None
-    crossed_quotes: Literal["quarantine", "keep"] = "quarantine"
+    quality: Quality = field(default_factory=Quality)
 
     def __post_init__(self) -> None:
         _check_choice("kind", self.kind, (None, "trades", "quotes", "candles"))
         _check_choice("date_order", self.date_order, (None, "ymd", "dmy", "mdy"))
         _check_choice("time_unit", self.time_unit, (None, "s", "ms", "us", "ns", "ms_of_day"))
-        _check_choice("crossed_quotes", self.crossed_quotes, ("quarantine", "keep"))
         for name in self.columns:
             _check_choice("columns", name, tuple(ALIASES))
         if self.delimiter is not None and not re.fullmatch(r'[^\w"\r\n.+-]', self.delimiter):

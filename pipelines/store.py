@@ -1,6 +1,7 @@
 """The feature store: Hive-partitioned Parquet whose manifest says which files it is made of, and their hashes.
 
     manifest.json  feature_columns.json  config.yaml  quarantine/rejected-<hash>.parquet
+    quality/quality-<hash>.parquet         the ledger: rows, findings and gaps of each partition
     symbol=<symbol>/date=<first day of the period>/part-<hash>.parquet
     _state/symbol=<symbol>-<hash>.npz      the engine's state after the last input of a partition
 
@@ -19,22 +20,25 @@ import numpy as np
 import polars as pl
 
 from kernels.arrays import Floats
+from pipelines import ledger
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
 from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, write_atomic
 from pipelines.parts import RETIRED, Entry, retired_path
 from pipelines.schema import empty_rejected
 
-SCHEMA_VERSION = 3  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
+SCHEMA_VERSION = 4  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
 KEYS = {
     "schema", "snapshot", "features", "bars", "source_kind", "period", "columns", "hints", "sources", "rows_in",
-    "rows_out", "quarantined", "files", "symbols", "partitions", "documents",
+    "rows_out", "quarantined", "files", "symbols", "partitions", "documents", "quality", "max_gap_ns",
 }  # fmt: skip
 MANIFEST = "manifest.json"
 FEATURE_COLUMNS = "feature_columns.json"
 CONFIG = "config.yaml"
 
-_OUR_NAME = re.compile(r"(part|rejected)-[0-9a-f]{12}\.parquet|symbol=.*-[0-9a-f]{12}\.npz|\.tmp-[0-9a-f]{8}-.*")
+_OUR_NAME = re.compile(
+    r"(part|rejected|quality)-[0-9a-f]{12}\.parquet|symbol=.*-[0-9a-f]{12}\.npz|\.tmp-[0-9a-f]{8}-.*"
+)
 
 BASE_COLUMNS = ["timestamp", "last_timestamp", "open", "high", "low", "close", "volume"]
 
@@ -161,6 +165,11 @@ class FeatureStore:
         listed += [item for item in self.manifest["documents"] if item["path"].startswith("quarantine/")]
         contents = [self._content(Entry.of(item)) for item in listed]
         return pl.concat([empty_rejected(), *(pl.read_parquet(io.BytesIO(content)) for content in contents)])
+
+    def quality(self) -> pl.DataFrame:
+        """The ledger: rows out, findings and gaps by symbol and period, with the columns of `ledger.SCHEMA`."""
+        entry = next(item for item in self.manifest["documents"] if item["path"].startswith(f"{ledger.FOLDER}/"))
+        return pl.read_parquet(io.BytesIO(self._content(Entry.of(entry))))
 
     def saved_state(self, symbol: str) -> dict[str, Floats]:
         """The engine's state after the symbol's last closed row, for `FeatureStream.restore`."""

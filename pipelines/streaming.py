@@ -83,7 +83,8 @@ def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[
     rejected = pl.concat([NONE_PLACED, *(rejected_of(source, symbol, task.root) for source in task.sources)])
     if start is not None:
         rejected = rejected.filter(pl.col("_stamp") >= start)
-    stream = Screen(symbol, task.flavour, task.files, rejected).batches(merged(runs, start=start))
+    screen = Screen(symbol, task.flavour, task.files, rejected, task.making.quality.policy)
+    stream = screen.batches(merged(runs, start=start))
     build = SymbolBuild(place, symbol, task.making, plan, task.work.standing)
     return build.run(read_ahead(stream), task.names)
 

@@ -5,7 +5,7 @@ rows of every other file are sorted into the spill, canonical and by symbol, as 
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,10 +16,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import parts
+from pipelines import ledger, parts
 from pipelines.density import Density
 from pipelines.files import make_folder, sha256_file, write_atomic
-from pipelines.quality import reason_counts
+from pipelines.quality import FileOrder, canonical_rejected, parted, reason_counts, refuse
+from pipelines.reasons import KEPT, NON_MONOTONIC, Action
 from pipelines.runs import NONE_PLACED, FileRun, Run, SpilledRun, canonical_batches, read_spilled
 from pipelines.schema import SourceHints
 from pipelines.sources.cadence import measure_steps
@@ -90,11 +91,12 @@ def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool =
                 entry = _streamed(head, settled.mapping.flavour, settled.description)
                 return replace(source, entry=entry | {"rows": _rows_of(source, kind)}, settled=settled)
             parts_read = _large_parts(source, hints, head, settled.mapping.flavour)
-            entry = _spilled(source, root, parts_read, settled.mapping.flavour, settled.description)
-            return replace(source, entry=entry)
+            told = {"flavour": settled.mapping.flavour, "description": settled.description}
+            return replace(source, entry=_spilled(source, root, parts_read, hints.quality.policy, **told))
     part = read_file(source.path, hints)
     found = iter([_Sorted(part.frame, part.rejected, part.steps, 0, part.rows_in)])
-    return replace(source, entry=_spilled(source, root, found, part.flavour, part.description))
+    told = {"flavour": part.flavour, "description": part.description}
+    return replace(source, entry=_spilled(source, root, found, hints.quality.policy, **told))
 
 
 def _is_large(source: Source, kind: Format) -> bool:
@@ -153,15 +155,29 @@ class _Sorted:
 def _large_parts(source: Source, hints: SourceHints, head: pl.DataFrame, flavour: str) -> Iterator[_Sorted]:
     """A large file as parts that fit into memory, each sorted; one that is newest first is turned round throughout."""
     newest_first = _runs_backwards(head)
+    order = FileOrder(newest_first=newest_first)
     pieces: list[tuple[pl.DataFrame, pl.DataFrame, int]] = []
     number = 0
-    for piece in canonical_batches(source.path, hints, source.size):
-        pieces.append(piece)
+    for good, bad, rows_in in canonical_batches(source.path, hints, source.size):
+        pieces.append((*_in_order(good, bad, order, hints, str(source.path)), rows_in))
         if sum(rows for _, _, rows in pieces) >= SPILLED_ROWS:
             yield _sorted_part(pieces, number, flavour, str(source.path), newest_first=newest_first)
             pieces, number = [], number + 1
     if pieces:
         yield _sorted_part(pieces, number, flavour, str(source.path), newest_first=newest_first)
+
+
+def _in_order(
+    rows: pl.DataFrame, rejected: pl.DataFrame, order: FileOrder, hints: SourceHints, origin: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows without those rejected since their time steps back in the file; those among the rejected ones."""
+    if rows.is_empty():
+        return rows, rejected
+    rows, back = parted(rows, order.steps_back(rows), NON_MONOTONIC, hints.quality.policy)
+    if len(back):
+        told = canonical_rejected(back.drop("symbol"), NON_MONOTONIC).with_columns(file=pl.lit(origin))
+        rejected = pl.concat([rejected, told.select(rejected.columns)]).sort("line", maintain_order=True)
+    return rows, rejected
 
 
 def _runs_backwards(head: pl.DataFrame) -> bool:
@@ -181,7 +197,15 @@ def _sorted_part(
     return _Sorted(rows, rejected, steps, -number if newest_first else number, sum(count for _, _, count in pieces))
 
 
-def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str, description: str) -> Entry:
+def _spilled(
+    source: Source,
+    root: Path,
+    found: Iterator[_Sorted],
+    policy: Mapping[str, Action],
+    *,
+    flavour: str,
+    description: str,
+) -> Entry:
     """Write sorted rows to the spill; the entry says where the runs of each symbol are."""
     folder = f"{SPILL}/{source.sha256[:16]}-{source.number}"
     entry: Entry = {"mode": "spilled", "flavour": flavour, "description": description, "runs": [], "spans": {}}
@@ -190,6 +214,7 @@ def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str,
     rows_in = content = rows_out = 0
     unplaced, beginning = pl.DataFrame(), 0
     for number, part in enumerate(found):
+        refuse(part.rejected, policy)
         rows_in += part.rows_in
         placed, alone = _with_owners(part)
         rejected.append(placed)
@@ -267,13 +292,13 @@ def _write_unplaced(root: Path, rejected: pl.DataFrame) -> Entry | None:
     """Rejected rows of a file without a good one belong to no partition."""
     if rejected.is_empty():
         return None
-    return {"entry": parts.write_rejected(root, rejected), "counts": reason_counts(rejected)}
+    findings = ledger.of_rejected(rejected)
+    return {"entry": parts.write_rejected(root, rejected), "counts": reason_counts(rejected), "findings": findings}
 
 
 def _value_sum(rows: pl.DataFrame) -> int:
     """A number that rows of equal times and values have, whatever their symbols, and in whatever order they come."""
-    names = [name for name in ("_line", "_file", "symbol") if name in rows.columns]
-    return int(rows.drop(names).hash_rows().to_numpy().sum())
+    return int(rows.drop("_line", "_file", "symbol", KEPT, strict=False).hash_rows().to_numpy().sum())
 
 
 def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path) -> Iterator[Run]:

@@ -13,8 +13,9 @@ from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.making import Kind
+from pipelines.reasons import Quality
 from pipelines.schema import SourceHints
-from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
+from stockbot.config import BarsConfig, Config, duration_ns
 from stockbot.destination import require_writable_parent
 
 Progress = Callable[[int, int], None]
@@ -22,9 +23,15 @@ Progress = Callable[[int, int], None]
 _SHOWN = 3
 
 
-def source_hints(source: SourceConfig) -> SourceHints:
-    """The hints of `source:` as the reader takes them."""
-    return SourceHints(**source.model_dump())
+def source_hints(config: Config) -> SourceHints:
+    """`source:` and `quality:` as the reader takes them."""
+    max_gap = config.quality.max_gap
+    quality = Quality(
+        policy=config.quality.policy,
+        calendar=config.source.calendar,
+        max_gap_ns=None if max_gap == "auto" else duration_ns(max_gap),
+    )
+    return SourceHints(**config.source.model_dump(exclude={"calendar"}), quality=quality)
 
 
 def bar_spec(bars: BarsConfig) -> BarSpec:
@@ -97,7 +104,7 @@ def archive_request(
 
     return Request(
         sources=sources,
-        hints=source_hints(config.source),
+        hints=source_hints(config),
         bars=spec,
         plan=FeaturePlan(config.features),
         out=out,

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipelines.errors import DataError
+from pipelines.reasons import DEFAULT_POLICY, Action, whole_policy
 from stockbot.errors import ConfigError
 
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
@@ -53,7 +55,24 @@ class SourceConfig(_Section):
     timeframe: str | None = None
     delimiter: str | None = None
     header: bool | None = None
-    crossed_quotes: Literal["quarantine", "keep"] = "quarantine"
+    calendar: str | None = None
+
+
+class QualityConfig(_Section):
+    """What is done with rows that may be no market data, by the reason; and what a gap is."""
+
+    policy: dict[str, Action] = Field(default_factory=lambda: dict(DEFAULT_POLICY))
+    max_gap: Literal["auto"] | Duration = "auto"
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _whole(cls, stated: Any) -> Any:
+        if not isinstance(stated, dict):
+            return stated
+        try:
+            return whole_policy(stated)
+        except DataError as error:
+            raise ValueError(str(error)) from None
 
 
 class BarsConfig(_Section):
@@ -165,6 +184,7 @@ class Config(_Section):
     """The whole of `config.yaml`."""
 
     source: SourceConfig = SourceConfig()
+    quality: QualityConfig = QualityConfig()
     bars: BarsConfig = BarsConfig()
     features: list[str] = Field(DEFAULT_FEATURES, min_length=1)
     feature_modules: list[str] = []

@@ -146,7 +146,7 @@ def _train(config: Config, places: _Places, stage: Stage) -> dict[str, Any]:
 def _replay(sources: list[Path], config: Config, places: _Places, stage: Stage) -> dict[str, Any]:
     request = ReplayRequest(
         sources=sources,
-        hints=source_hints(config.source),
+        hints=source_hints(config),
         artifacts=places.folder,
         signals=places.signals,
         settings=config,
@@ -161,7 +161,7 @@ def _replay(sources: list[Path], config: Config, places: _Places, stage: Stage) 
 def _show(today: list[Path], day: date, config: Config, places: _Places, stage: Stage) -> dict[str, Any]:
     """Append the held-out day to the store, export everything, and draw the day for each symbol."""
     store = FeatureStore.open(places.store)
-    append_store(store, read_archive(today, source_hints(config.source)))
+    append_store(store, read_archive(today, source_hints(config)))
     store = FeatureStore.open(places.store)
     bundle = resolve(places.folder)
     with stage("export", "symbols") as advance:

@@ -98,7 +98,7 @@ def _refresh_store(
     if not unseen:
         return store, store.snapshot
     needs = FeaturePlan(store.features).quotes_needed
-    built = append_store(store, read_archive(unseen, source_hints(config.source), needs=needs))
+    built = append_store(store, read_archive(unseen, source_hints(config), needs=needs))
     result.new_rows = built.rows_out
     return built.store, store.snapshot
 

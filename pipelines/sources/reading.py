@@ -1,13 +1,14 @@
 """One file to canonical rows and rejected rows: the steps between the raw tables and the archive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from pipelines.errors import DataError
-from pipelines.quality import repeated_identity, row_reasons
+from pipelines.quality import FileOrder, parted, repeated_identity, row_findings
+from pipelines.reasons import NON_MONOTONIC, Action
 from pipelines.schema import REJECTED_SCHEMA, SourceHints, empty_rejected
 from pipelines.sources.cadence import measure_steps
 from pipelines.sources.columnar import read_columnar
@@ -117,13 +118,12 @@ def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
     rows = read_values(table, mapping, symbol=symbol_in(path, table, hints), rename=hints.symbol)
     canonical, reasons = checked_rows(table, rows, times, mapping, hints)
     steps = measure_steps(canonical, table.origin) if "candles" in mapping.flavour else pl.DataFrame()
-    good, order = _in_time_order(canonical)
+    good, back, order = _in_time_order(canonical, hints.quality.policy)
     repeated, reason = repeated_identity(good, mapping.flavour)
+    good, again = parted(good, repeated, reason, hints.quality.policy)
     rejected = [table.rejected, rejected_rows(table, table.lines, reasons)]
-    if repeated.any():
-        again = good.filter(repeated)["_line"]
-        rejected.append(rejected_rows(table, again, pl.repeat(reason, len(again), eager=True)))
-        good = good.filter(~repeated)
+    for rows, why in ((back, NON_MONOTONIC), (again, reason)):
+        rejected.append(rejected_rows(table, rows["_line"], pl.repeat(why, len(rows), eager=True, dtype=pl.String)))
     return Part(
         path,
         mapping.flavour,
@@ -145,7 +145,8 @@ def checked_rows(
 ) -> tuple[pl.DataFrame, pl.Series]:
     """Return the canonical good rows in the order of the table, and the reason of each row of it that is none."""
     rows = rows.with_columns(times.stamps.alias("timestamp"), times.reasons.alias("reason"), table.lines.alias("_line"))
-    reasons = row_reasons(rows, mapping.flavour, keep_crossed=hints.crossed_quotes == "keep")
+    reasons, kept = row_findings(rows, mapping.flavour, hints.quality.policy)
+    rows = rows if kept is None else rows.with_columns(kept)
     good = rows if reasons.null_count() == len(rows) else rows.filter(reasons.is_null())
     return to_canonical(good, mapping.flavour), reasons
 
@@ -183,17 +184,22 @@ def rejected_rows(table: RawTable, lines: pl.Series, reasons: pl.Series) -> pl.D
     return pl.DataFrame(columns, schema=REJECTED_SCHEMA)
 
 
-def _in_time_order(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """Return the rows in time order; a newest-first file is turned round, so that ties turn round too."""
+def _in_time_order(rows: pl.DataFrame, policy: Mapping[str, Action]) -> tuple[pl.DataFrame, pl.DataFrame, str]:
+    """Return the rows in time order, those rejected since their time steps back, and what the order was.
+
+    A newest-first file is turned round, so that ties turn round too.
+    """
+    if rows["timestamp"].is_sorted():
+        return rows, rows.clear(), "in time order"
     steps = rows.select(pl.col("timestamp").diff().over("symbol").cast(pl.Int64)).to_series()
     back, forth = int((steps < 0).sum()), int((steps > 0).sum())
+    done = "sorted" if policy[NON_MONOTONIC] == "keep" else "rejected"
+    rows, rejected = parted(rows, FileOrder(newest_first=back > forth).steps_back(rows), NON_MONOTONIC, policy)
     if back > forth:
-        left = f", {forth} forward steps sorted" if forth else ""
-        return rows.reverse().sort("timestamp", maintain_order=True), f"newest first -> reversed{left}"
-    if rows["timestamp"].is_sorted():
-        return rows, "in time order"
-    told = f"{back} backward steps sorted" if back else "grouped by symbol -> sorted"
-    return rows.sort("timestamp", maintain_order=True), told
+        left = f", {forth} forward steps {done}" if forth else ""
+        return rows.reverse().sort("timestamp", maintain_order=True), rejected, f"newest first -> reversed{left}"
+    told = f"{back} backward steps {done}" if back else "grouped by symbol -> sorted"
+    return rows.sort("timestamp", maintain_order=True), rejected, told
 
 
 def describe(table: RawTable, mapping: ColumnMap, times: Times, rows: pl.DataFrame, order: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipelines.errors import DataError
-from pipelines.quality import MALFORMED_QUOTE, RAGGED_ROW
+from pipelines.reasons import MALFORMED_QUOTE, RAGGED_ROW
 from pipelines.schema import EXACT_ALIASES, REJECTED_SCHEMA, SourceHints
 from pipelines.sources.columns import is_known_name
 from pipelines.sources.table import RawTable

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import polars as pl
 
 from pipelines.errors import DataError
-from pipelines.quality import MISSING_VALUE, TIMESTAMP_UNIT, UNPARSABLE_TIMESTAMP
+from pipelines.reasons import MISSING_VALUE, TIMESTAMP_UNIT, UNPARSABLE_TIMESTAMP
 from pipelines.schema import TIMESTAMP, SourceHints
 from pipelines.sources.calendar_text import TextForm, detect_text_form, parse_text
 from pipelines.sources.zones import check_zone, local_to_utc

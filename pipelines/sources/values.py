@@ -1,11 +1,13 @@
 """Cells to canonical values: numbers, sides, symbols, trade ids."""
 
+import math
 from collections.abc import Collection
 
 import polars as pl
 
 from pipelines.errors import DataError
 from pipelines.quality import PRICES, SIZES
+from pipelines.reasons import KEPT
 from pipelines.schema import OHLC
 from pipelines.sources.columns import ColumnMap
 from pipelines.sources.table import RawTable
@@ -55,12 +57,13 @@ def read_values(
 def to_canonical(rows: pl.DataFrame, flavour: str) -> pl.DataFrame:
     """Return the canonical columns of good rows: mids of quotes, and volume 0.0 where there is none."""
     volume = pl.col("volume") if "volume" in rows.columns else pl.lit(0.0)
+    kept = [KEPT] if KEPT in rows.columns else []
     if flavour in ("candles", "quote candles"):
         prices = [_mid(f"bid_{n}", f"ask_{n}").alias(n) for n in OHLC] if flavour != "candles" else list(OHLC)
-        return rows.select("timestamp", "symbol", *prices, volume.alias("volume"), "_line")
+        return rows.select("timestamp", "symbol", *prices, volume.alias("volume"), "_line", *kept)
     price = _mid("bid", "ask") if flavour == "quotes" else pl.col("price")
     extra = [n for n in ("side", "bid", "ask", "bid_size", "ask_size", "trade_id") if n in rows.columns]
-    return rows.select("timestamp", "symbol", price.alias("price"), volume.alias("volume"), *extra, "_line")
+    return rows.select("timestamp", "symbol", price.alias("price"), volume.alias("volume"), *extra, "_line", *kept)
 
 
 def _mid(bid: str, ask: str) -> pl.Expr:
@@ -92,8 +95,8 @@ def _numbers(table: RawTable, name: str, position: int) -> tuple[pl.Series, pl.S
     else:
         empty = column.is_null()
     numbers = column.cast(pl.Float64, strict=False)
-    numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
-    if typed and column.dtype == pl.String and not empty.all() and numbers.null_count() == len(numbers):
+    numbers = numbers.set(numbers.is_infinite().fill_null(False), math.nan)
+    if typed and column.dtype == pl.String and not empty.all() and not numbers.is_finite().any():
         raise DataError(_wrong_type(table, name, position, f"received text such as {column.drop_nulls()[0]!r}"))
     return numbers, empty
 

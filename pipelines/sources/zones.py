@@ -7,7 +7,7 @@ from datetime import timedelta
 import polars as pl
 
 from pipelines.errors import DataError
-from pipelines.quality import AMBIGUOUS_LOCAL_TIME, NONEXISTENT_LOCAL_TIME
+from pipelines.reasons import AMBIGUOUS_LOCAL_TIME, NONEXISTENT_LOCAL_TIME
 
 _FIXED = re.compile(r"^(?:UTC|GMT)?\s*([+-])(\d{1,2}):?(\d{2})?$", re.IGNORECASE)
 _STATED = re.compile(r"(?<![a-z])(utc|gmt)(?![a-z+\-])", re.IGNORECASE)

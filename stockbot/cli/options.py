@@ -37,7 +37,9 @@ _SOURCE_FLAGS: list[Decorator] = [
     click.option("--timeframe", help="Which timeframe of a table that holds several."),
     click.option("--delimiter", help="Field delimiter of a text file."),
     click.option("--no-header", is_flag=True, help="The first line of a text file is data."),
-    click.option("--crossed-quotes", type=click.Choice(["quarantine", "keep"]), help="What to do when bid > ask."),
+    click.option("--calendar", help="Exchange calendar whose sessions the rows are of: XNYS, XLON ..."),
+    click.option("--policy", "policies", multiple=True, metavar="REASON=ACTION",
+                 help="keep, quarantine or fail, for rows of a reason: --policy crossed_quote=keep."),
 ]  # fmt: skip
 
 
@@ -46,7 +48,8 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     def collect(*args: Any, **kwargs: Any) -> Any:
         names = ("kind", "timezone", "date_order", "time_unit", "symbol", "table", "timeframe", "delimiter")
-        source = {name: kwargs.pop(name) for name in (*names, "crossed_quotes")}
+        source = {name: kwargs.pop(name) for name in (*names, "calendar")}
+        source["policies"] = _parse_policies(kwargs.pop("policies"))
         source["columns"] = _parse_columns(kwargs.pop("columns"))
         source["header"] = False if kwargs.pop("no_header") else None
         return command(*args, source=source, **kwargs)
@@ -70,13 +73,26 @@ def _parse_columns(pairs: tuple[str, ...]) -> dict[str, str | int] | None:
     return columns or None
 
 
+def _parse_policies(pairs: tuple[str, ...]) -> dict[str, str] | None:
+    policies: dict[str, str] = {}
+    for pair in pairs:
+        reason, equals, action = pair.partition("=")
+        if not equals or not reason or not action:
+            raise UsageError(f"--policy: expected REASON=ACTION such as crossed_quote=keep, received {pair!r}")
+        policies[reason] = action
+    return policies or None
+
+
 def resolve_config(config_path: Path | None, source: dict[str, Any] | None = None, **overrides: Any) -> Config:
     """The configuration a command works with: file, then source flags, then `section__key=value` overrides.
 
     The features of its `feature_modules` are known from here on.
     """
     path = _config_file(config_path)
-    dotted = {f"source.{name}": value for name, value in (source or {}).items()}
+    source = dict(source or {})
+    policies: dict[str, str] = source.pop("policies", None) or {}
+    dotted: dict[str, Any] = {f"source.{name}": value for name, value in source.items()}
+    dotted |= {f"quality.policy.{reason}": action for reason, action in policies.items()}
     dotted |= {name.replace("__", "."): value for name, value in overrides.items()}
     try:
         config = load_config(path, dotted)
@@ -114,7 +130,7 @@ def _culprits(path: Path | None, overrides: dict[str, Any]) -> list[str]:
     flags = {option.name: option.opts[0] for option in click.get_current_context().command.params}
     flags |= {"columns": "--column", "header": "--no-header"}
     known = (name.replace(".", "__").removeprefix("source__") for name in blamed or given)
-    return [flags[name] for name in known]
+    return list(dict.fromkeys("--policy" if name.startswith("quality__policy__") else flags[name] for name in known))
 
 
 def _is_valid(path: Path | None, overrides: dict[str, Any]) -> bool:

@@ -67,7 +67,7 @@ def command(
     folder = artifacts or Path(config.paths.artifacts)
     request = ReplayRequest(
         sources=sources,
-        hints=source_hints(config.source),
+        hints=source_hints(config),
         artifacts=folder,
         signals=signals or folder / "signals.txt",
         model=model_id,

@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.errors import DataError
 from pipelines.ingest import SourceHints, read_archive, read_source
+from pipelines.reasons import Quality
 
 GOOD = b"time,price\n1600000000,1\n"
 
@@ -221,10 +222,10 @@ def test_amounts_near_the_price_of_a_headerless_file_need_names(
         left for left, _ in pairs
     ]
     assert read_source(path, SourceHints(kind="trades")).frame["volume"][0] == pairs[0][1]
-    quotes = read_source(path, SourceHints(kind="quotes", crossed_quotes="keep")).frame
+    quotes = read_source(path, SourceHints(kind="quotes", quality=Quality(policy={"crossed_quote": "keep"}))).frame
     assert quotes.select("bid", "ask").rows() == pairs
     named = _file(tmp_path, rows.encode(), "20200102_quote.csv")
-    assert "bid" in read_source(named, SourceHints(crossed_quotes="keep")).frame.columns
+    assert "bid" in read_source(named, SourceHints(quality=Quality(policy={"crossed_quote": "keep"}))).frame.columns
 
 
 def test_members_of_a_zip_do_not_mix(tmp_path: Path) -> None:

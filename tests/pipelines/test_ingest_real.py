@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.errors import DataError
 from pipelines.ingest import SourceHints, read_archive
+from pipelines.reasons import Quality
 
 NEW_YORK = "America/New_York"
 LEAN = "lean/forex/oanda"
@@ -76,7 +77,7 @@ def test_fxcm_crossed_quotes_are_quarantined_or_kept(market_data: Path) -> None:
     found = read_archive([folder], SourceHints(timezone="-05:00"))
     assert (found.rows_in, found.frame.height, found.rejected.height) == (519_917, 466_789, 53_128)
     assert found.rejected["reason"].unique().to_list() == ["crossed_quote"]
-    kept = read_archive([folder], SourceHints(timezone="-05:00", crossed_quotes="keep"))
+    kept = read_archive([folder], SourceHints(timezone="-05:00", quality=Quality(policy={"crossed_quote": "keep"})))
     assert (kept.frame.height, kept.rejected.height) == (519_917, 0)
     assert _span(kept.frame)[0] == "2014-05-05 05:00:03.074"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.ingest import Ingested, SourceHints, read_source
+from pipelines.reasons import Quality
 
 TRADES = "time,price,volume,id\n1600000000,5,1,1\n"
 QUOTES = "time,bid,ask,bid_size\n1600000000,5,6,1\n"
@@ -29,9 +30,9 @@ def _read(folder: Path, text: str, **hints: object) -> Ingested:
         (TRADES, ",5,1,2", "missing_value:timestamp"),
         (TRADES, "1600000001, ,1,2", "missing_value:price"),
         (TRADES, "1600000001,5x,1,2", "unparsable_number:price"),
-        (TRADES, "1600000001,NaN,1,2", "unparsable_number:price"),
-        (TRADES, "1600000001,inf,1,2", "unparsable_number:price"),
-        (TRADES, "1600000001,1e400,1,2", "unparsable_number:price"),
+        (TRADES, "1600000001,NaN,1,2", "not_finite:price"),
+        (TRADES, "1600000001,inf,1,2", "not_finite:price"),
+        (TRADES, "1600000001,1e400,1,2", "not_finite:price"),
         (TRADES, "1600000001,5,one,2", "unparsable_number:volume"),
         (TRADES, "1600000001,0,1,2", "non_positive_price"),
         (TRADES, "1600000001,-5,1,2", "non_positive_price"),
@@ -95,7 +96,7 @@ def test_trade_ids_are_told_apart_by_symbol(tmp_path: Path) -> None:
 
 
 def test_crossed_quotes_may_be_kept(tmp_path: Path) -> None:
-    found = _read(tmp_path, QUOTES + "1600000001,7,6,1\n", crossed_quotes="keep")
+    found = _read(tmp_path, QUOTES + "1600000001,7,6,1\n", quality=Quality(policy={"crossed_quote": "keep"}))
     assert found.frame["price"].to_list() == [5.5, 6.5]
 
 

@@ -26,7 +26,7 @@ def test_every_alias_is_in_normal_form_and_means_one_thing() -> None:
 def test_hints_are_those_of_the_config() -> None:
     assert HINT_NAMES == (
         "kind", "columns", "timezone", "date_order", "time_unit", "symbol", "table", "timeframe",
-        "delimiter", "header", "crossed_quotes",
+        "delimiter", "header", "quality",
     )  # fmt: skip
 
 
@@ -36,7 +36,6 @@ def test_hints_are_those_of_the_config() -> None:
         ("kind", "bars"),
         ("date_order", "ydm"),
         ("time_unit", "minutes"),
-        ("crossed_quotes", "drop"),
         ("columns", {"prize": "p"}),
         ("delimiter", "::"),
         ("delimiter", '"'),

@@ -33,7 +33,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     [
         ("windows: {lookbak: 3}", "`windows.lookbak` is not a setting; did you mean `lookback`?"),
         ("windos: {}", "`windos` is not a setting; did you mean `windows`?"),
-        ("zzz: 1", "`zzz` is not a setting; known here: source, bars"),
+        ("zzz: 1", "`zzz` is not a setting; known here: source, quality, bars"),
         ("windows: {lookback: ten}", "`windows.lookback`: Input should be a valid integer"),
         ("windows: {lookback: 0}", "`windows.lookback`: Input should be greater than or equal to 1; received 0"),
         ("windows: 3", "`windows`: Input should be"),
