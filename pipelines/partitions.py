@@ -21,7 +21,9 @@ from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.parts import STAMP, Entry, Period
-from pipelines.quality import reason_counts, refuse
+from pipelines.prints import PrintJudge
+from pipelines.quality import parted, placed_rejected, reason_counts, refuse
+from pipelines.reasons import OUTLIER_PRINT
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 
 # Rows of a data file, and input rows pushed through the engine at once. Not a power of two: columns of ticks as rows
@@ -85,6 +87,8 @@ class SymbolBuild:
         self._records: list[Record] = list(records)
         self._coming: list[Future[Record]] = []
         self._part: _Partition | None = None
+        self.sources: Sequence[Named] = ()
+        self.files: Sequence[str] = ()
         if self._records:
             state = self._records[-1]["state"]
             self.stream.restore(parts.read_state(place.folder_of(state), state))
@@ -93,20 +97,23 @@ class SymbolBuild:
     def _went_past(self, record: Record) -> None:
         self.before, self.last_input = record["state"]["sha256"], record["last_input"]
 
-    def run(self, batches: Iterable[Batch], sources: Sequence[Named], *, grows: bool = False) -> list[Record]:
+    def run(
+        self, batches: Iterable[Batch], sources: Sequence[Named], files: Sequence[str] = (), *, grows: bool = False
+    ) -> list[Record]:
         """Take all batches.
 
         Args:
-            sources: name and SHA-256 of the sources, which `_source` counts.
+            sources: name and SHA-256 of the sources, which `_source` counts. files: their paths.
             grows: rows of the period of the last record are added to it; else it is never met again.
 
         Returns:
             The records of all partitions of the symbol.
         """
+        self.sources, self.files = sources, files
         with _Writer() as writer:
             for batch in batches:
                 for key, rows, rejected in _cut(batch, self.making.period):
-                    self._partition(key, writer, grows).take(rows, rejected, sources)
+                    self._partition(key, writer, grows).take(rows, rejected)
                     self.place.advanced(len(rows) + len(rejected))
             self._finish(last=True)
             return [*self._records, *(record.result() for record in self._coming)]
@@ -148,6 +155,7 @@ class _Partition:
     def __init__(self, build: SymbolBuild, key: str, writer: _Writer, held: Record | None) -> None:
         self.build, self.key = build, key
         self._writer = writer
+        self._judge = PrintJudge() if build.making.kind == "ticks" else None
         self._input: list[pl.DataFrame] = []
         self._tables: list[pa.Table] = []
         self._files: list[Future[dict[str, Any]]] = []
@@ -178,13 +186,27 @@ class _Partition:
             item = files.pop()
             self._tables.append(parts.read_part(self.build.place.folder_of(item), item))
 
-    def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Sequence[Named]) -> None:
+    def take(self, rows: pl.DataFrame, rejected: pl.DataFrame) -> None:
         """Take rows that come next, and what was rejected beside them."""
+        if self._judge is None or rows.is_empty():
+            self._enter(rows, rejected)
+            return
+        self._enter(rows.clear(), rejected)
+        self._enter_judged(self._judge.take(rows))
+
+    def _enter_judged(self, judged: tuple[pl.DataFrame, pl.Series] | None) -> None:
+        """Enter rows of which it is known whether they are outlier prints."""
+        if judged is not None:
+            rows, found = parted(*judged, OUTLIER_PRINT, self.build.making.quality.policy)
+            self._enter(rows, placed_rejected(found, OUTLIER_PRINT, self.build.files))
+
+    def _enter(self, rows: pl.DataFrame, rejected: pl.DataFrame) -> None:
+        sources = self.build.sources
         record, quality = self._record, self.build.making.quality
         refuse(rejected, quality.policy)
         record["rows_in"] += len(rows) + len(rejected)
         record["rows_out"] += len(rows)
-        for found in (rows, rejected):
+        for found in filter(len, (rows, rejected)):
             record["inputs"] = _joined_inputs(record["inputs"], _inputs(found, sources))
         if len(rejected):
             record["quarantined"] = _added(record["quarantined"], reason_counts(rejected))
@@ -243,6 +265,8 @@ class _Partition:
     def finish(self, *, last: bool) -> Future[Record]:
         """Hand over what is left; the record of the partition comes when all that it names is durable."""
         build = self.build
+        if self._judge is not None:
+            self._enter_judged(self._judge.rest())
         self._push(1)
         state = parts.state_bytes(build.stream.state)
         build.before, build.last_input = sha256_bytes(state), self._record["last_input"]
@@ -295,7 +319,7 @@ def _conformed(rows: pl.DataFrame, making: Making) -> pl.DataFrame:
 
 def _inputs(rows: pl.DataFrame, sources: Sequence[Named]) -> list[dict[str, Any]]:
     """What of which source came in: rows, first and last line; the sources alone where rows do not say."""
-    if "_source" not in rows.columns:
+    if "_source" not in rows.columns or rows["_source"].null_count():
         return [{"name": name, "sha256": sha256} for name, sha256 in sources if len(rows)]
     line = pl.col("_line" if "_line" in rows.columns else "line")
     counts = (pl.len().alias("rows"), line.min().alias("first"), line.max().alias("last"))

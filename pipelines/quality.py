@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 
 import polars as pl
@@ -24,7 +24,7 @@ from pipelines.reasons import (
     Action,
     kind_of,
 )
-from pipelines.schema import ASK_BAR, BID_BAR, OHLC
+from pipelines.schema import ASK_BAR, BID_BAR, OHLC, REJECTED_SCHEMA
 
 # The prices without which a row of this flavour says nothing.
 PRICES: dict[str, tuple[str, ...]] = {
@@ -37,6 +37,9 @@ _BARS: dict[str, tuple[tuple[str, ...], ...]] = {"candles": (OHLC,), "quote cand
 SIZES = ("volume", "bid_size", "ask_size")
 _SHOWN, _SHOWN_CHARACTERS = 3, 80  # of rows in an error
 
+
+# Rejected rows with the time of the good row that they stand with, and the number of their file.
+PLACED_SCHEMA = {**REJECTED_SCHEMA, "_stamp": pl.Int64(), "_source": pl.UInt32()}
 
 _Check = tuple[pl.Expr, str]
 
@@ -178,3 +181,20 @@ def canonical_rejected(rows: pl.DataFrame, reason: str) -> pl.DataFrame:
     raw = pl.concat_str(cells, separator=",", ignore_nulls=True)
     line = pl.col("_line") if "_line" in rows.columns else pl.lit(None, pl.Int64)
     return rows.select(line=line, reason=pl.lit(reason), raw=raw)
+
+
+def placed_rejected(rows: pl.DataFrame, reason: str, files: Sequence[str]) -> pl.DataFrame:
+    """Return canonical rows as rejected ones that stand where they stood.
+
+    files : which `_source` counts; rows of memory have `_file`, or do not say
+    """
+    if rows.is_empty():
+        return pl.DataFrame(schema=PLACED_SCHEMA)
+    file, source = pl.lit(None, pl.String), pl.lit(None, pl.UInt32)
+    if "_source" in rows.columns:
+        source = pl.col("_source")
+        file = source.cast(pl.Int64).replace_strict(dict(enumerate(files)), return_dtype=pl.String)
+    elif "_file" in rows.columns:
+        file = pl.col("_file").cast(pl.String)
+    where = rows.select(file=file, _stamp=pl.col("timestamp").to_physical(), _source=source)
+    return where.hstack(canonical_rejected(rows, reason)).select(*PLACED_SCHEMA)

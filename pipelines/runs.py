@@ -11,14 +11,13 @@ import pyarrow as pa
 
 from pipelines.errors import DamagedError, DataError
 from pipelines.making import Batch
-from pipelines.quality import canonical_rejected, parted, repeated_identity
+from pipelines.quality import PLACED_SCHEMA, parted, placed_rejected, repeated_identity
 from pipelines.reasons import Action
-from pipelines.schema import REJECTED_SCHEMA, SourceHints
+from pipelines.schema import SourceHints
 from pipelines.sources.payloads import detect_format
 from pipelines.sources.settled import Settled, read_batch, settle, without_symbols
 from pipelines.sources.streams import BATCH_ROWS, open_stream
 
-PLACED_SCHEMA = {**REJECTED_SCHEMA, "_stamp": pl.Int64(), "_source": pl.UInt32()}
 NONE_PLACED = pl.DataFrame(schema=PLACED_SCHEMA)
 _FIRST, _LAST = -(2**63), 2**63 - 1  # of all times
 
@@ -254,15 +253,6 @@ def _from(batch: Batch, begin: int) -> Iterator[Batch]:
         rejected = rejected.filter(pl.col("_stamp") >= begin)
     if len(rows) or len(rejected):
         yield Batch(rows, rejected)
-
-
-def placed_rejected(rows: pl.DataFrame, reason: str, files: Sequence[str]) -> pl.DataFrame:
-    """Canonical rows as rejected ones that stand where they stood."""
-    if rows.is_empty():
-        return NONE_PLACED
-    named = pl.col("_source").cast(pl.Int64).replace_strict(dict(enumerate(files)), return_dtype=pl.String)
-    where = rows.select(file=named, _stamp=pl.col("timestamp").to_physical(), _source="_source")
-    return where.hstack(canonical_rejected(rows, reason)).select(*PLACED_SCHEMA)
 
 
 class Screen:

@@ -86,7 +86,7 @@ def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[
     screen = Screen(symbol, task.flavour, task.files, rejected, task.making.quality.policy)
     stream = screen.batches(merged(runs, start=start))
     build = SymbolBuild(place, symbol, task.making, plan, task.work.standing)
-    return build.run(read_ahead(stream), task.names)
+    return build.run(read_ahead(stream), task.names, task.files)
 
 
 def _runs(task: Task, source: Source) -> Iterator[Run]:

@@ -25,11 +25,12 @@ DAY = 86_400 * 10**9
 
 
 def spoiled(frame: pl.DataFrame, seed: int = 9) -> pl.DataFrame:
-    """Ticks with quotes, some of them crossed, and some without a usable price."""
+    """Ticks, some of them far from the price of the others, and some without a usable price."""
     rng = np.random.default_rng(seed)
     kind = rng.random(len(frame))
     price = frame["price"].to_numpy().copy()
     price[kind < 0.02] = -1.0
+    price[kind > 0.99] *= 3
     price[(kind > 0.02) & (kind < 0.03)] = np.nan
     return frame.with_columns(price=pl.Series(price))
 
@@ -133,13 +134,13 @@ def test_an_append_of_rows_in_memory_goes_on_with_the_ledger(tmp_path: Path) -> 
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.integers(1, 900), least=st.integers(30, 900))
+@given(rows=st.integers(1, 900), least=st.integers(30, 900), action=st.sampled_from(["keep", "quarantine"]))
 @pytest.mark.usefixtures("small")
 def test_the_ledger_is_the_same_for_any_size_of_batches(
-    rows: int, least: int, tmp_path_factory: pytest.TempPathFactory
+    rows: int, least: int, action: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
-    policy = {"crossed_quote": "keep"}
+    policy = {"outlier_print": action}
     for seed in range(2):  # of overlapping files, so that runs are merged
         frame = spoiled(ticks(1500, seed), seed)
         parquet(folder / "ticks" / str(seed) / "AAA.parquet", frame)
@@ -150,3 +151,5 @@ def test_the_ledger_is_the_same_for_any_size_of_batches(
         patch.setattr(partitions, "PART_ROWS", least)
         cut = built(folder / "ticks", folder / "cut", policy=policy)
     assert accounts_for_every_row(cut).equals(accounts_for_every_row(once))
+    assert cut.read("AAA").equals(once.read("AAA"))
+    assert cut.quality().filter(reason="outlier_print", action=action)["rows"].sum() > 0
