@@ -27,19 +27,25 @@ NONE = BarSpec("none", 1)
 START = 1_700_000_000 * 10**9  # 2023-11-14 22:13:20 UTC
 
 
+SMALL = {
+    (survey, "STREAMED_BYTES"): 1_000,
+    (survey, "STREAMED_GZIP_BYTES"): 1_000,
+    (survey, "STREAMED_ROWS"): 100,
+    (survey, "SPILLED_ROWS"): 1_000,
+    (streams, "HEAD_BYTES"): 4_000,
+    (streams, "HEAD_ROWS"): 150,
+    (streams, "BATCH_BYTES"): 9_000,
+    (streams, "BATCH_ROWS"): 333,
+    (runs, "BATCH_ROWS"): 333,
+    (partitions, "PART_ROWS"): 700,
+}
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits so small that files of a few thousand rows are streamed in many batches, sorted in many parts."""
-    monkeypatch.setattr(survey, "STREAMED_BYTES", 1_000)
-    monkeypatch.setattr(survey, "STREAMED_GZIP_BYTES", 1_000)
-    monkeypatch.setattr(survey, "STREAMED_ROWS", 100)
-    monkeypatch.setattr(survey, "SPILLED_ROWS", 1_000)
-    monkeypatch.setattr(streams, "HEAD_BYTES", 4_000)
-    monkeypatch.setattr(streams, "HEAD_ROWS", 150)
-    monkeypatch.setattr(streams, "BATCH_BYTES", 9_000)
-    monkeypatch.setattr(streams, "BATCH_ROWS", 333)
-    monkeypatch.setattr(runs, "BATCH_ROWS", 333)
-    monkeypatch.setattr(partitions, "PART_ROWS", 700)
+    for (module, name), value in SMALL.items():
+        monkeypatch.setattr(module, name, value)
 
 
 def ticks(rows: int, seed: int = 0, step_ns: int = 20 * 10**9) -> pl.DataFrame:
