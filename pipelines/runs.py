@@ -14,7 +14,7 @@ from pipelines.making import Batch
 from pipelines.quality import repeated_identity
 from pipelines.schema import REJECTED_SCHEMA, SourceHints
 from pipelines.sources.payloads import detect_format
-from pipelines.sources.settled import Settled, read_batch, settle, without_symbols
+from pipelines.sources.settled import Settled, columns_of, read_batch, settle, without_symbols
 from pipelines.sources.streams import BATCH_ROWS, open_stream
 
 PLACED_SCHEMA = {**REJECTED_SCHEMA, "_stamp": pl.Int64(), "_source": pl.UInt32()}
@@ -151,7 +151,7 @@ def canonical_batches(
     if stream is None:
         raise DataError(f"{path}: was changed while the archive was read; run the same command again")
     settled = without_symbols(settled or settle(path, stream.head, hints)[0], stream.constants)
-    for table in stream.tables(sorted(settled.mapping.positions.values())):
+    for table in stream.tables(columns_of(settled)):
         yield read_batch(settled, table)
 
 

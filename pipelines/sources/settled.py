@@ -14,6 +14,7 @@ from pipelines.sources.columns import ColumnMap, map_columns
 from pipelines.sources.paths import plain_stem
 from pipelines.sources.reading import checked_rows, describe, read_times, rejected_rows, symbol_in
 from pipelines.sources.selection import select_rows
+from pipelines.sources.streams import Columns
 from pipelines.sources.table import RawTable
 from pipelines.sources.values import read_values
 
@@ -63,6 +64,14 @@ def settle(path: Path, table: RawTable, hints: SourceHints) -> tuple[Settled, pl
         describe(table, mapping, times, canonical, "read in batches"),
     )
     return settled, canonical
+
+
+def columns_of(settled: Settled) -> Columns:
+    """The columns that are in use, and what those of a text hold."""
+    positions = settled.mapping.positions
+    floats = {positions[name] for name in settled.numbers}
+    integers = {positions["timestamp"]} if settled.form.startswith("epoch") else set()
+    return Columns(sorted(set(positions.values())), floats - integers, integers)
 
 
 def without_symbols(settled: Settled, constants: Mapping[int, str]) -> Settled:
