@@ -25,7 +25,7 @@ from pipelines.files import canonical_json, make_folder, publish_folder, remove_
 from pipelines.ingest import check_needs, check_table, copies, no_usable_row
 from pipelines.journal import FOLDER as JOURNAL
 from pipelines.journal import Journal
-from pipelines.making import Kind, Making, Record
+from pipelines.making import Kind, Making, Named, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
 from pipelines.planning import Work, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError, read_spilled
@@ -120,6 +120,7 @@ class _ArchiveBuild:
             self._require_same_settings(self.base)
         self.taken = self.finished = 0
         self._lock = threading.Lock()
+        self._is_stopped = False
         self._begin()
 
     def _require_same_settings(self, base: FeatureStore) -> None:
@@ -179,8 +180,7 @@ class _ArchiveBuild:
         """What is due for each symbol."""
         self._survey()
         making = self._making()
-        symbols = {symbol for source in self.sources for symbol in source.symbols}
-        return [self._work(symbol, making) for symbol in sorted(symbols)]
+        return [self._work(symbol, found, making) for symbol, found in self._by_symbol().items()]
 
     # -- the sources
 
@@ -210,7 +210,8 @@ class _ArchiveBuild:
         for entry in self.journal.values(_SOURCES):
             known[entry["name"], entry["sha256"]] = entry
         for last in self.journal.values(LASTS):
-            known[last["name"], last["sha256"]]["spans"][last["symbol"]][1] = last["last"]
+            span = known.get((last["name"], last["sha256"]), {"spans": {}})["spans"].get(last["symbol"], [0, 0])
+            span[1] = span[1] if span[1] is not None else last["last"]
         return known
 
     def _look_into(self, source: Source, *, streams: bool = True) -> Source:
@@ -284,14 +285,18 @@ class _ArchiveBuild:
 
     def _plan(self, making: Making) -> tuple[dict[str, list[Record]], list[Work]]:
         """The records of symbols that are up to date, and what is due for the others."""
-        works = [
-            self._work(symbol, making) for symbol in sorted({s for source in self.sources for s in source.symbols})
-        ]
+        works = [self._work(symbol, found, making) for symbol, found in self._by_symbol().items()]
         due = [work for work in works if work.reason is not None]
         return {work.symbol: list(work.standing) for work in works if work.reason is None}, due
 
-    def _work(self, symbol: str, making: Making) -> Work:
-        sources = [source for source in self.sources if symbol in source.entry["spans"]]
+    def _by_symbol(self) -> dict[str, list[Source]]:
+        found: dict[str, list[Source]] = {}
+        for source in self.sources:
+            for symbol in source.entry["spans"]:
+                found.setdefault(symbol, []).append(source)
+        return dict(sorted(found.items()))
+
+    def _work(self, symbol: str, sources: Sequence[Source], making: Making) -> Work:
         folders = [self.root] if self.base is None else [self.root, self.base.path]
         known = self._known_records(symbol, making)
         return work_due(symbol, known, sources, making.period, lambda record: is_below(record, folders))
@@ -312,7 +317,8 @@ class _ArchiveBuild:
 
     def _build(self, making: Making, due: Sequence[Work]) -> dict[str, list[Record]]:
         """Build symbols side by side, each by one thread: kernels, decoders and encoders let go of the interpreter."""
-        tasks = [self._task(work, making) for work in due]
+        holding = self._by_symbol()
+        tasks = [self._task(work, holding[work.symbol], making) for work in due]
         plans: queue.SimpleQueue[FeaturePlan] = queue.SimpleQueue()
         for _ in range(self.request.workers):
             plans.put(FeaturePlan(making.features))
@@ -329,14 +335,20 @@ class _ArchiveBuild:
             return {task.work.symbol: run(task) for task in tasks}
         with ThreadPoolExecutor(self.request.workers, thread_name_prefix="symbol") as pool:
             futures = {task.work.symbol: pool.submit(run, task) for task in tasks}
-            done, waiting = wait(futures.values(), return_when=FIRST_EXCEPTION)
-            for future in waiting:
-                future.cancel()
-            for future in done:
-                future.result()
-            return {symbol: future.result() for symbol, future in futures.items()}
+            try:
+                for future in wait(futures.values(), return_when=FIRST_EXCEPTION).done:
+                    future.result()
+                return {symbol: future.result() for symbol, future in futures.items()}
+            except BaseException:
+                self._is_stopped = True  # the others stop at their next batch; what they finished is in the journal
+                pool.shutdown(cancel_futures=True)
+                raise
+            finally:
+                self._is_stopped = False
 
     def _advance(self, rows: int, finished: int, total: int) -> None:
+        if self._is_stopped:
+            raise InterruptedError
         with self._lock:
             self.taken += rows
             self.finished += finished
@@ -347,8 +359,8 @@ class _ArchiveBuild:
         sources = [source for source in self.sources if symbols & set(source.symbols)]
         return self.taken + sum(int(source.entry["rows_in"] or source.entry.get("rows", 0)) for source in sources)
 
-    def _task(self, work: Work, making: Making) -> Task:
-        sources = [self._readable(source, work) for source in self.sources if work.symbol in source.entry["spans"]]
+    def _task(self, work: Work, holding: Sequence[Source], making: Making) -> Task:
+        sources = [self._readable(self.sources[source.number], work) for source in holding]
         return Task(
             work,
             next(source.entry["flavour"] for source in sources),
@@ -379,7 +391,8 @@ class _ArchiveBuild:
         else:
             kept = list(settings_documents(self.root, making.features, request.config_text))
         documents = [*kept, *(item["entry"] for item in unplaced)]
-        sources = [_stated(source, self._span_ends(source), records) for source in self.sources]
+        rows, ends = _rows_of_sources(records), self._span_ends()
+        sources = [_stated(source, ends.get(_key(source), {}), rows.get(_key(source), 0)) for source in self.sources]
         manifest = manifest_of(making, records, sources=sources, documents=documents)
         for item in unplaced:
             add_unplaced(manifest, item["counts"])
@@ -397,13 +410,11 @@ class _ArchiveBuild:
         remove_tree(self.root)
         return self._report(FeatureStore.open(out), skipped)
 
-    def _span_ends(self, source: Source) -> dict[str, int]:
-        lasts = self.journal.values(LASTS)
-        return {
-            last["symbol"]: last["last"]
-            for last in lasts
-            if (last["name"], last["sha256"]) == (source.path.name, source.sha256)
-        }
+    def _span_ends(self) -> dict[Named, dict[str, int]]:
+        ends: dict[Named, dict[str, int]] = {}
+        for last in self.journal.values(LASTS):
+            ends.setdefault((last["name"], last["sha256"]), {})[last["symbol"]] = last["last"]
+        return ends
 
     def _report(self, store: FeatureStore, skipped: int) -> BuildReport:
         manifest = store.manifest
@@ -442,17 +453,30 @@ def _without(records: Sequence[Record], source: Sequence[str]) -> list[Record]:
     return list(records)
 
 
-def _stated(source: Source, ends: Mapping[str, int], records: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
+def _key(source: Source) -> Named:
+    return source.path.name, source.sha256
+
+
+def _rows_of_sources(records: Mapping[str, Sequence[Record]]) -> dict[Named, int | None]:
+    """How many rows of each source went into partitions; None where a partition does not say it."""
+    rows: dict[Named, int | None] = {}
+    for item in (item for symbol in records for record in records[symbol] for item in record["inputs"]):
+        key = item["name"], item["sha256"]
+        known = rows.get(key, 0)
+        rows[key] = None if known is None or "rows" not in item else known + item["rows"]
+    return rows
+
+
+def _stated(source: Source, ends: Mapping[str, int], rows: int | None) -> dict[str, Any]:
     """What the manifest says of a source."""
-    key, entry = (source.path.name, source.sha256), source.entry
-    made = [item for symbol in source.symbols for record in records[symbol] for item in record["inputs"]]
-    rows = sum(item.get("rows", 0) for item in made if (item["name"], item["sha256"]) == key)
+    entry = source.entry
     unplaced = sum(entry["unplaced"]["counts"].values()) if entry.get("unplaced") else 0
-    if entry["mode"] == "spilled" and entry["rows_in"] != rows + unplaced:
-        raise RuntimeError(f"{source.path}: {entry['rows_in']} rows in, but {rows + unplaced} accounted for")
+    rows_in = entry["rows_in"] if rows is None else rows + unplaced
+    if entry["mode"] == "spilled" and entry["rows_in"] != rows_in:
+        raise RuntimeError(f"{source.path}: {entry['rows_in']} rows in, but {rows_in} accounted for")
     kept = ("flavour", "columns", "description", "unplaced", "problem")
     spans = {symbol: [first, ends.get(symbol, last)] for symbol, (first, last) in entry["spans"].items()}
-    stated = {"name": key[0], "sha256": key[1], "rows_in": rows + unplaced, "spans": spans}
+    stated = {"name": source.path.name, "sha256": source.sha256, "rows_in": rows_in, "spans": spans}
     stated |= {name: entry[name] for name in kept if entry.get(name) is not None}
     return stated | ({"mode": "broken"} if entry["mode"] == "broken" else {})
 
