@@ -197,7 +197,7 @@ class _Parquet:
         self._path = path
         with pq.ParquetFile(path) as file:
             self.names = list(file.schema_arrow.names)
-            self.is_flat = file.metadata.num_columns == len(set(self.names)) == len(self.names)
+            self.is_flat = _is_flat(file.schema_arrow)
             groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
             self.constants = _constants(file.metadata) if self.is_flat else {}
         self._starts = np.cumsum([0, *groups])
@@ -214,6 +214,11 @@ class _Parquet:
                 return pl.from_arrow(file.read_row_group(group))
 
         return int(self._starts[group]), read
+
+
+def _is_flat(schema: pa.Schema) -> bool:
+    """Columns in columns, or two of one name, are for the reader of whole files to judge."""
+    return len(set(schema.names)) == len(schema.names) and not any(pa.types.is_nested(kind) for kind in schema.types)
 
 
 def _constants(metadata: Any) -> dict[int, str]:
@@ -235,7 +240,7 @@ class _Arrow:
         self.constants: Mapping[int, str] = {}
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
             self.names = list(file.schema.names)
-            self.is_flat = len(set(self.names)) == len(self.names)
+            self.is_flat = _is_flat(file.schema)
             groups = [file.get_batch(group).num_rows for group in range(file.num_record_batches)]
         self._starts = np.cumsum([0, *groups])
 
@@ -268,7 +273,6 @@ def _arrow(path: Path) -> _Rows | None:
 
 
 def _readable(path: Path, name: str, opened: Callable[[Path], Any]) -> _Rows | None:
-    """Columns in columns, or two of one name, are for the reader of whole files to judge."""
     try:
         rows = opened(path)
     except (pa.ArrowException, OSError) as error:
