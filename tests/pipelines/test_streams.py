@@ -52,7 +52,7 @@ ODD = {
     "empty cells": lines(0, 70) + "1700000070,,1\n,105.5,1\n1700000070,105.5,\n" + lines(71, 100),
     "fractions": lines(0, 70) + "1700000070.25,105.5,1\n" + lines(71, 100),
     "other unit": lines(0, 70) + "1700000070000,105.5,1\n0,105.5,1\n-5,105.5,1\n" + lines(71, 100),
-    "signs": lines(0, 70) + "".join(f"1700000070,{price},1\n" for price in ("+5.5", "-5.5", "1e2", ".5")) + lines(71, 99),
+    "signs": lines(0, 70) + "".join(f"1700000070,{x},1\n" for x in ("+5.5", "-5.5", "1e2", ".5")) + lines(71, 99),
     "comment": lines(0, 70) + "# a,b,c\n" + lines(71, 100),
 }  # fmt: skip
 
