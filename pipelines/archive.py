@@ -17,7 +17,7 @@ import polars as pl
 
 from pipelines import store as stores
 from pipelines.bars import BarSpec
-from pipelines.build import BuildReport, Progress, adopt, engine_columns, measured_tail, settings_documents
+from pipelines.build import BuildReport, Progress, adopt, engine_columns, measured_tail, retire, settings_documents
 from pipelines.density import Density
 from pipelines.errors import DamagedError, DataError
 from pipelines.features import FeaturePlan
@@ -35,7 +35,7 @@ from pipelines.sources.paths import expand_sources, passed_over
 from pipelines.sources.zones import check_zone
 from pipelines.store import FeatureStore
 from pipelines.streaming import LASTS, Task, build_symbol, journal_name
-from pipelines.survey import SPILL, Source, digests, look_into
+from pipelines.survey import SPILL, Source, Stamp, digests, look_into
 
 _SOURCES = "sources"
 
@@ -89,7 +89,7 @@ def plan_archive(request: Request) -> list[Work]:
     """What `build_archive` would do for each symbol, and why; nothing is built."""
     paths = _paths(request)
     with sole_writer(request.out, "building"):
-        build = _ArchiveBuild(request, paths)
+        build = _ArchiveBuild(request, paths, only_plan=True)
         try:
             return build.plan()
         finally:
@@ -108,20 +108,20 @@ def _paths(request: Request) -> list[Path]:
 class _ArchiveBuild:
     request: Request
     paths: list[Path]
+    only_plan: bool = False
     base: FeatureStore | None = None
     sources: list[Source] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         request = self.request
         self.root = request.out.with_name(f".{request.out.name}.building")
-        self.journal = Journal(self.root)
         if not request.replace and (request.out / stores.MANIFEST).is_file():
             self.base = FeatureStore.open(request.out)
             self._require_same_settings(self.base)
         self.taken = self.finished = 0
         self._lock = threading.Lock()
         self._is_stopped = False
-        self._begin()
+        self.journal = self._begun()
 
     def _require_same_settings(self, base: FeatureStore) -> None:
         request, held = self.request, base.manifest
@@ -129,14 +129,16 @@ class _ArchiveBuild:
         if held["source_kind"] == "ticks":
             asked["bars"] = _plain(asdict(request.bars))
         other = [name for name, value in asked.items() if held[name] != value]
+        if not other and not request.plan.fits(base.saved_state(base.symbols[0])["features"]):
+            other = ["versions of its features"]
         if other:
             raise DataError(
                 f"{request.out}: holds a feature store made with other {', '.join(sorted(other))}; give --overwrite to "
                 "replace it, or another --out"
             )
 
-    def _begin(self) -> None:
-        """Keep what an interrupted build of this very plan left; anything else goes."""
+    def _begun(self) -> Journal:
+        """Keep what an interrupted build of this very plan left; anything else goes, but not for a mere look."""
         request = self.request
         told = {
             "features": list(request.plan.names),
@@ -147,10 +149,16 @@ class _ArchiveBuild:
             "base": self.base.snapshot if self.base else None,
         }
         identity = sha256_bytes(canonical_json(told))
-        if not self.journal.is_of(identity):
-            remove_tree(self.root)
-            make_folder(self.root)
-            self.journal.begin(identity)
+        journal = Journal(self.root)
+        if journal.is_of(identity):
+            return journal
+        if self.only_plan:
+            self.root = request.out.with_name(f".{request.out.name}.planning")
+        remove_tree(self.root)
+        make_folder(self.root)
+        journal = Journal(self.root)
+        journal.begin(identity)
+        return journal
 
     def forget_unless_worth_keeping(self) -> None:
         """Remove what was begun, unless partitions are finished: the next try goes on from them."""
@@ -186,12 +194,14 @@ class _ArchiveBuild:
 
     def _survey(self) -> None:
         known = self._known_entries()
-        for number, (path, (size, digest)) in enumerate(zip(self.paths, digests(self.paths), strict=True)):
-            source = Source(number, path, digest, size, {})
+        for number, (path, stamp, digest) in enumerate(digests(self.paths, self._hashed())):
+            source = Source(number, path, digest, stamp, {})
             entry = known.get((path.name, digest))
             self.sources.append(replace(source, entry=entry) if entry else self._look_into(source))
             if self.sources[-1].entry["mode"] != "broken":
                 self._check_source(self.sources[-1])
+            elif self.request.strict:
+                raise DataError(self.sources[-1].entry["problem"])
             self.request.surveyed(number + 1, len(self.paths))
         readable = [source for source in self.sources if source.entry["mode"] != "broken"]
         if not readable:
@@ -200,6 +210,11 @@ class _ArchiveBuild:
         if not any(source.symbols for source in readable):
             raise DataError(no_usable_row(self.paths[0], self._unplaced_rows()))
         self.request.accept(self._kind(), readable[0].path)
+
+    def _hashed(self) -> dict[tuple[str, Stamp], str]:
+        """SHA-256 of the files that the try before this one hashed, by path, size and time of their last change."""
+        entries = self.journal.values(_SOURCES)
+        return {(entry["path"], Stamp(*entry["stamp"])): entry["sha256"] for entry in entries}
 
     def _known_entries(self) -> dict[tuple[str, str], dict[str, Any]]:
         known = {}
@@ -223,7 +238,8 @@ class _ArchiveBuild:
             return self._entered(replace(source, entry=_broken(error)))
 
     def _entered(self, source: Source) -> Source:
-        entry = {**source.entry, "name": source.path.name, "sha256": source.sha256}
+        place = {"path": str(source.path), "stamp": [source.stamp.size, source.stamp.changed]}
+        entry = {**source.entry, "name": source.path.name, "sha256": source.sha256, **place}
         self.journal.add(_SOURCES, entry)
         return replace(source, entry=entry)
 
@@ -237,8 +253,9 @@ class _ArchiveBuild:
         check_needs(source.path, source.entry["columns"], self.request.plan.quotes_needed if source.symbols else {})
 
     def _unplaced_rows(self) -> pl.DataFrame:
-        items = [source.entry["unplaced"] for source in self.sources if source.entry["unplaced"]]
-        return pl.concat([pl.read_parquet(self.root / item["entry"]["path"]) for item in items])
+        items = [source.entry["unplaced"]["entry"] for source in self.sources if source.entry.get("unplaced")]
+        folders = [self.root if (self.root / item["path"]).exists() else self.request.out for item in items]
+        return pl.concat([pl.read_parquet(folder / item["path"]) for folder, item in zip(folders, items, strict=True)])
 
     def _read_whole(self, source: Source) -> None:
         """A file that was out of order, or of several symbols, is sorted first; what was made of it does not stand."""
@@ -399,7 +416,10 @@ class _ArchiveBuild:
         if not manifest["rows_out"]:
             raise DataError(f"{self.paths[0]}: no row was accepted; quarantined: {manifest['quarantined']}")
         if self.base is not None:
-            adopt(self.base, self.root, manifest)
+            if self.finished or {**manifest, "snapshot": self.base.snapshot} != self.base.manifest:
+                adopt(self.base, self.root, manifest)
+            else:
+                retire(self.base)  # what a crash just after the last change left
         else:
             stores.write_manifest(self.root, manifest)
             for folder in (JOURNAL, SPILL):
