@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipelines import parts
 from pipelines.density import Density
 from pipelines.files import make_folder, sha256_file, write_atomic
+from pipelines.making import Named
 from pipelines.quality import reason_counts
 from pipelines.runs import NONE_PLACED, FileRun, Run, SpilledRun, canonical_batches, read_spilled
 from pipelines.schema import SourceHints
@@ -72,6 +73,11 @@ class Source:
     def symbols(self) -> list[str]:
         """Of its rows, sorted."""
         return sorted(self.entry["spans"])
+
+
+def key_of(source: Source) -> Named:
+    """What names a source in a manifest."""
+    return source.path.name, source.sha256
 
 
 def digests(paths: Sequence[Path], known: Mapping[tuple[str, Stamp], str]) -> Iterator[tuple[Path, Stamp, str]]:
