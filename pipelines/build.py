@@ -193,8 +193,11 @@ def engine_columns(columns: Collection[str]) -> list[str]:
 
 
 def adopt(store: FeatureStore, folder: Path, manifest: dict[str, Any]) -> None:
-    """Make the files of a folder part of a store by a new manifest; what the manifest leaves out is put aside."""
-    clear_leftovers(store)
+    """Make the files of a folder part of a store by a new manifest; what the manifest leaves out is put aside.
+
+    Those that a try before this one had moved are there already.
+    """
+    clear_leftovers(store, kept={store.path / item["path"] for item in listed(manifest)})
     for item in listed(manifest):
         source, target = folder / item["path"], store.path / item["path"]
         if source.exists() and not target.exists():
@@ -258,11 +261,12 @@ def _all_known(store: FeatureStore, ingested: Ingested) -> bool:
     return all(source.path.name in known for source in ingested.sources)
 
 
-def clear_leftovers(store: FeatureStore) -> None:
+def clear_leftovers(store: FeatureStore, kept: Collection[Path] = ()) -> None:
     """Remove what readers of the manifest before the present one needed, and what a crashed append left."""
     remove_tree(store.path / parts.RETIRED)
     for path in store.leftovers():
-        path.unlink(missing_ok=True)
+        if path not in kept:
+            path.unlink(missing_ok=True)
 
 
 def retire(store: FeatureStore) -> None:

@@ -15,7 +15,7 @@ from pipelines.quality import PLACED_SCHEMA, parted, placed_rejected, repeated_i
 from pipelines.reasons import Action
 from pipelines.schema import SourceHints
 from pipelines.sources.payloads import detect_format
-from pipelines.sources.settled import Settled, read_batch, settle, without_symbols
+from pipelines.sources.settled import Settled, columns_of, read_batch, settle, without_symbols
 from pipelines.sources.streams import BATCH_ROWS, open_stream
 
 NONE_PLACED = pl.DataFrame(schema=PLACED_SCHEMA)
@@ -105,7 +105,7 @@ class FileRun:
     path: Path
     symbol: str
     hints: SourceHints
-    size: int
+    stamp: tuple[int, int]  # bytes, and when it changed
     settled: Settled | None = None  # how it is read, where that is known
     part: int = 0
     last: int = _LAST
@@ -137,10 +137,13 @@ class FileRun:
 
     def _read(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         try:
-            for rows, rejected, _ in canonical_batches(self.path, self.hints, self.size, self.settled):
+            for rows, rejected, _ in canonical_batches(self.path, self.hints, self.stamp[0], self.settled):
                 yield rows, rejected
         except DamagedError as error:
             raise UnreadableError(self.source, str(error)) from error
+        now, is_text = self.path.stat(), detect_format(self.path) == "text"
+        if now.st_size < self.stamp[0] or (not is_text and (now.st_size, now.st_mtime_ns) != self.stamp):
+            raise DataError(f"{self.path}: was changed while it was read; run the same command again")
 
 
 def canonical_batches(
@@ -151,7 +154,7 @@ def canonical_batches(
     if stream is None:
         raise DataError(f"{path}: was changed while the archive was read; run the same command again")
     settled = without_symbols(settled or settle(path, stream.head, hints)[0], stream.constants)
-    for table in stream.tables(sorted(settled.mapping.positions.values())):
+    for table in stream.tables(columns_of(settled)):
         yield read_batch(settled, table)
 
 

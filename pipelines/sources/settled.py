@@ -14,6 +14,7 @@ from pipelines.sources.columns import ColumnMap, map_columns
 from pipelines.sources.paths import plain_stem
 from pipelines.sources.reading import checked_rows, describe, read_times, rejected_rows, symbol_in
 from pipelines.sources.selection import select_rows
+from pipelines.sources.streams import Columns
 from pipelines.sources.table import RawTable
 from pipelines.sources.values import read_values
 
@@ -65,6 +66,14 @@ def settle(path: Path, table: RawTable, hints: SourceHints) -> tuple[Settled, pl
     return settled, canonical
 
 
+def columns_of(settled: Settled) -> Columns:
+    """The columns that are in use, and what those of a text hold."""
+    positions = settled.mapping.positions
+    floats = {positions[name] for name in settled.numbers}
+    integers = {positions["timestamp"]} if settled.form.startswith("epoch") else set()
+    return Columns(sorted(set(positions.values())), floats - integers, integers)
+
+
 def without_symbols(settled: Settled, constants: Mapping[int, str]) -> Settled:
     """The same without a look at the column of symbols, where the file itself says that it holds but one."""
     position = settled.mapping.positions.get("symbol", -1)
@@ -96,11 +105,11 @@ def read_batch(settled: Settled, table: RawTable) -> tuple[pl.DataFrame, pl.Data
     ------
     DataError : the batch contradicts what the first rows of the file told.
     """
-    if table.frame.is_empty():
-        return pl.DataFrame(), table.rejected, len(table.rejected)
     hints, mapping = settled.hints, settled.mapping
     for name, wanted in settled.chosen.items():
         table = _only(table, mapping.positions[name], name, wanted, selects=getattr(hints, name) == wanted)
+    if table.frame.is_empty():
+        return pl.DataFrame(), table.rejected, len(table.rejected)
     times = read_times(settled.path, table, mapping, hints, settled=settled.form)
     rows = read_values(table, mapping, symbol=settled.symbol, rename=hints.symbol, filled=settled.numbers)
     canonical, reasons = checked_rows(table, rows, times, mapping, hints)

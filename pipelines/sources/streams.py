@@ -2,7 +2,8 @@
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -16,12 +17,27 @@ from pipelines.errors import DamagedError, DataError
 from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.payloads import Format, check_characters, first_text
 from pipelines.sources.table import RawTable, typed_table
-from pipelines.sources.text import settle_layout, split_lines, text_lines
+from pipelines.sources.text import count_lines, plain_table, settle_layout, split_lines, text_lines
 
 HEAD_BYTES = 1 << 20  # of a text, on which its layout is settled
 HEAD_ROWS = 8_192
 BATCH_BYTES = 16 << 20
 BATCH_ROWS = 500_000
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns that are in use; of a text, which of them hold numbers, and which epoch stamps."""
+
+    positions: Sequence[int]
+    floats: Collection[int] = ()
+    integers: Collection[int] = ()
+
+    @property
+    def types(self) -> dict[str, pl.DataType]:
+        """The type of each column, by its position."""
+        kinds = {at: pl.Float64() if at in self.floats else pl.Int64() for at in (*self.floats, *self.integers)}
+        return {str(at): kinds.get(at, pl.String()) for at in self.positions}
 
 
 class Stream(Protocol):
@@ -37,8 +53,8 @@ class Stream(Protocol):
     @property
     def head(self) -> RawTable: ...
 
-    def tables(self, positions: Sequence[int]) -> Iterator[RawTable]:
-        """All rows in order, with the columns at these positions at least."""
+    def tables(self, columns: Columns) -> Iterator[RawTable]:
+        """All rows in order, with these columns at least."""
 
 
 def open_stream(path: Path, kind: Format, hints: SourceHints, *, size: int | None = None) -> Stream | None:
@@ -69,16 +85,19 @@ class _TextStream:
         self._layout = settle_layout(str(path), lines, hints)
         self.head = split_lines(str(path), lines[self._layout.start :], self._layout.start + 1, self._layout)
 
-    def tables(self, positions: Sequence[int]) -> Iterator[RawTable]:
+    def tables(self, columns: Columns) -> Iterator[RawTable]:
+        """As `Stream`; a block without anything odd is read in one step."""
         origin, offset, line = str(self._path), 0, 1
         for block in self._blocks(BATCH_BYTES):
             data = block if offset else first_text(origin, block)
             check_characters(origin, data, offset + len(block) - len(data))
-            lines = text_lines(data)
-            skipped = max(0, self._layout.start + 1 - line)
-            yield split_lines(origin, lines[skipped:], line + skipped, self._layout)
             offset += len(block)
-            line += len(lines)
+            if line == 1:
+                line += self._layout.start
+                data = data.split(b"\n", self._layout.start)[-1]
+            table = plain_table(origin, data, line, self._layout, columns.types)
+            yield table or split_lines(origin, text_lines(data), line, self._layout)
+            line += count_lines(data)
 
     def _blocks(self, size: int) -> Iterator[bytes]:
         """The bytes of whole lines, about `size` of them at a time."""
@@ -134,7 +153,9 @@ class _ColumnStream:
             raise DataError(f"{self._path}: the {self._layout} file has no rows; expected at least one row of data")
         return typed_table(str(self._path), first, self._layout)
 
-    def tables(self, positions: Sequence[int]) -> Iterator[RawTable]:
+    def tables(self, columns: Columns) -> Iterator[RawTable]:
+        """As `Stream`."""
+        positions = columns.positions
         names = [self._rows.names[position] for position in positions]
         row = 1
         for frame in self._frames(names, BATCH_ROWS):
@@ -176,7 +197,7 @@ class _Parquet:
         self._path = path
         with pq.ParquetFile(path) as file:
             self.names = list(file.schema_arrow.names)
-            self.is_flat = file.metadata.num_columns == len(set(self.names)) == len(self.names)
+            self.is_flat = _is_flat(file.schema_arrow)
             groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
             self.constants = _constants(file.metadata) if self.is_flat else {}
         self._starts = np.cumsum([0, *groups])
@@ -193,6 +214,11 @@ class _Parquet:
                 return pl.from_arrow(file.read_row_group(group))
 
         return int(self._starts[group]), read
+
+
+def _is_flat(schema: pa.Schema) -> bool:
+    """Columns in columns, or two of one name, are for the reader of whole files to judge."""
+    return len(set(schema.names)) == len(schema.names) and not any(pa.types.is_nested(kind) for kind in schema.types)
 
 
 def _constants(metadata: Any) -> dict[int, str]:
@@ -214,7 +240,7 @@ class _Arrow:
         self.constants: Mapping[int, str] = {}
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
             self.names = list(file.schema.names)
-            self.is_flat = len(set(self.names)) == len(self.names)
+            self.is_flat = _is_flat(file.schema)
             groups = [file.get_batch(group).num_rows for group in range(file.num_record_batches)]
         self._starts = np.cumsum([0, *groups])
 
@@ -247,7 +273,6 @@ def _arrow(path: Path) -> _Rows | None:
 
 
 def _readable(path: Path, name: str, opened: Callable[[Path], Any]) -> _Rows | None:
-    """Columns in columns, or two of one name, are for the reader of whole files to judge."""
     try:
         rows = opened(path)
     except (pa.ArrowException, OSError) as error:

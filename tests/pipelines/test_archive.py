@@ -27,19 +27,26 @@ NONE = BarSpec("none", 1)
 START = 1_700_000_000 * 10**9  # 2023-11-14 22:13:20 UTC
 
 
+SMALL = {
+    (survey, "STREAMED_BYTES"): 1_000,
+    (survey, "STREAMED_GZIP_BYTES"): 1_000,
+    (survey, "STREAMED_ROWS"): 100,
+    (survey, "SPILLED_ROWS"): 1_000,
+    (survey, "BEGINNING"): 50,
+    (streams, "HEAD_BYTES"): 4_000,
+    (streams, "HEAD_ROWS"): 150,
+    (streams, "BATCH_BYTES"): 9_000,
+    (streams, "BATCH_ROWS"): 333,
+    (runs, "BATCH_ROWS"): 333,
+    (partitions, "PART_ROWS"): 700,
+}
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits so small that files of a few thousand rows are streamed in many batches, sorted in many parts."""
-    monkeypatch.setattr(survey, "STREAMED_BYTES", 1_000)
-    monkeypatch.setattr(survey, "STREAMED_GZIP_BYTES", 1_000)
-    monkeypatch.setattr(survey, "STREAMED_ROWS", 100)
-    monkeypatch.setattr(survey, "SPILLED_ROWS", 1_000)
-    monkeypatch.setattr(streams, "HEAD_BYTES", 4_000)
-    monkeypatch.setattr(streams, "HEAD_ROWS", 150)
-    monkeypatch.setattr(streams, "BATCH_BYTES", 9_000)
-    monkeypatch.setattr(streams, "BATCH_ROWS", 333)
-    monkeypatch.setattr(runs, "BATCH_ROWS", 333)
-    monkeypatch.setattr(partitions, "PART_ROWS", 700)
+    for (module, name), value in SMALL.items():
+        monkeypatch.setattr(module, name, value)
 
 
 def ticks(rows: int, seed: int = 0, step_ns: int = 20 * 10**9) -> pl.DataFrame:
@@ -214,8 +221,8 @@ def interrupt(asked: Request, stop_at: int) -> int:
     calls: list[int] = []
 
     def advanced(done: int, total: int, partitions: int) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return  # a finished partition, told by the thread that wrote it
+        if threading.current_thread().name.startswith("write"):
+            return  # a finished partition
         calls.append(done)
         if len(calls) == stop_at:
             raise KeyboardInterrupt
@@ -267,3 +274,14 @@ def test_a_new_day_costs_that_day_and_gives_the_store_of_a_rebuild(tmp_path: Pat
     assert grown == content(tmp_path / "clean")
     again = build_archive(request(tmp_path / "ticks", tmp_path / "store", spec, hints=SourceHints(symbol="AAA")))
     assert (again.skipped, again.taken, again.store.snapshot) == (again.partitions, 0, report.store.snapshot)
+
+
+def test_symbols_side_by_side_give_the_same_bytes(tmp_path: Path, small: None) -> None:
+    for archive in (several_symbols, with_bad_rows):
+        archive(tmp_path / "ticks" / archive.__name__)
+    csv(tmp_path / "ticks" / "late.csv", pl.concat([ticks(900, 4), ticks(900, 4)[:200]]))
+    build_archive(request(tmp_path / "ticks", tmp_path / "one"))
+    interrupt(request(tmp_path / "ticks", tmp_path / "three", workers=3), 7)
+    assert not (tmp_path / "three").exists()
+    build_archive(request(tmp_path / "ticks", tmp_path / "three", workers=3))
+    assert content(tmp_path / "one") == content(tmp_path / "three")
