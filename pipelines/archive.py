@@ -22,6 +22,7 @@ from pipelines.build import (
     BuildReport,
     Progress,
     adopt,
+    check_sessions,
     engine_columns,
     retire,
     settings_documents,
@@ -40,6 +41,7 @@ from pipelines.manifest import add_unplaced, manifest_of, records_of
 from pipelines.planning import Work, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError
 from pipelines.schema import SourceHints
+from pipelines.sessions import check_calendar
 from pipelines.sources.paths import expand_sources, passed_over
 from pipelines.sources.zones import check_zone
 from pipelines.store import FeatureStore
@@ -110,6 +112,8 @@ def _paths(request: Request) -> list[Path]:
         check_zone(request.hints.timezone)
     paths = expand_sources(request.sources)
     check_table(paths, request.hints)
+    if request.hints.quality.calendar is not None:
+        check_calendar(request.hints.quality.calendar)
     return paths
 
 
@@ -214,6 +218,7 @@ class _ArchiveBuild:
             return replace(Making.of(self.base.manifest), columns=columns)
         period = inventory.density.period(inventory.kind, request.bars)
         quality, hints = request.hints.quality, self._hints()["hints"]
+        check_sessions(quality, measured, inventory.paths[0])
         max_gap_ns = quality.max_gap_ns or usual_max_gap(request.bars, measured)
         names, kind = request.plan.names, inventory.kind
         return Making(names, request.bars, kind, period, columns, hints, quality, max_gap_ns)

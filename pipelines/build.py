@@ -23,8 +23,9 @@ from pipelines.manifest import Records, add_unplaced, manifest_of, records_of
 from pipelines.partitions import Place, SymbolBuild
 from pipelines.parts import Entry
 from pipelines.quality import canonical_rejected, reason_counts, refuse
-from pipelines.reasons import LATE
+from pipelines.reasons import LATE, Quality
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
+from pipelines.sessions import DAY_NS
 from pipelines.sources.cadence import check_one_length, measure_steps
 from pipelines.splits import AUTO_GAP_FACTOR, AUTO_GAP_FLOOR_NS
 from pipelines.store import FeatureStore, listed
@@ -82,6 +83,8 @@ def build_store(
     if ingested.frame.is_empty():
         counts = reason_counts(ingested.rejected)
         raise DataError(f"no row was accepted of {ingested.rows_in} read; quarantined: {counts}; check the hints")
+    measured = _measured(ingested)
+    check_sessions(ingested.quality, measured, ingested.sources[0].path)
     making = Making(
         plan.names,
         bars,
@@ -90,7 +93,7 @@ def build_store(
         engine_columns(ingested.frame.columns),
         None,
         ingested.quality,
-        ingested.quality.max_gap_ns or usual_max_gap(bars, _measured(ingested)),
+        ingested.quality.max_gap_ns or usual_max_gap(bars, measured),
     )
     with staging_beside(out) as staging:
         records = _run(ingested, making, plan, Place(staging, staging, *_telling(ingested, progress)), {})
@@ -228,6 +231,16 @@ def usual_max_gap(bars: BarSpec, measured: pl.DataFrame) -> int:
     else:
         usual = int(bars.size) if bars.kind == "time" else 0
     return max(AUTO_GAP_FLOOR_NS, AUTO_GAP_FACTOR * usual)
+
+
+def check_sessions(quality: Quality, measured: pl.DataFrame, path: Path) -> None:
+    """Raise DataError when candles are too long to lie in a session."""
+    longest = measured.select(pl.col("usual").max()).item() if len(measured) else None
+    if quality.calendar is not None and longest is not None and longest >= DAY_NS:
+        raise DataError(
+            f"{path}: holds candles of {int(longest) / DAY_NS:g} days, which lie in no session; expected shorter ones "
+            f"with source.calendar ({quality.calendar}): leave it out"
+        )
 
 
 def _measured(ingested: Ingested) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from pipelines.files import sha256_file
 from pipelines.quality import parted, refuse, repeated_identity
 from pipelines.reasons import KEPT, UNPARSABLE_NUMBER, Quality
 from pipelines.schema import SourceHints, empty_rejected
+from pipelines.sessions import check_calendar
 from pipelines.sources.cadence import check_one_length
 from pipelines.sources.paths import expand_sources, passed_over
 from pipelines.sources.payloads import detect_format
@@ -93,6 +94,8 @@ def read_archive(
         check_zone(hints.timezone)
     paths = expand_sources(sources)
     check_table(paths, hints)
+    if hints.quality.calendar is not None:
+        check_calendar(hints.quality.calendar)
     digests: dict[Path, str] = {}
     parts: list[Part] = []
     for done, path in enumerate(paths, 1):

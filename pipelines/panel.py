@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.errors import DataError
+from pipelines.sessions import begun
 from pipelines.splits import auto_max_gap, iso, longest_runs, segments, window_starts
 from pipelines.store import FeatureStore
 
@@ -22,6 +23,7 @@ class Panel:
         known: (rows,) int64, ns UTC at which the row was complete; splits cut by these.
         close: (rows,) float64, price in quote currency.
         offsets: (symbols + 1,) int64, first row of each symbol, then the number of rows.
+        session: (rows,) int64, tells the sessions of the exchange apart, and the times outside them.
     """
 
     features: tuple[str, ...]
@@ -31,6 +33,7 @@ class Panel:
     known: np.ndarray
     close: np.ndarray
     offsets: np.ndarray
+    session: np.ndarray
 
     @property
     def finite(self) -> np.ndarray:
@@ -85,6 +88,7 @@ def load_panel(store: FeatureStore, features: Sequence[str]) -> Panel:
         known=time["last_timestamp"],
         close=np.concatenate([frame["close"].to_numpy() for frame in frames]),
         offsets=np.cumsum([0, *map(len, frames)]),
+        session=begun(time["last_timestamp"], store.session_edges()),
     )
 
 
@@ -111,7 +115,7 @@ def panel_windows(panel: Panel, *, lookback: int, horizon: int, max_gap_ns: int 
         DataError: not one window; names the symbol that came nearest and why its rows were not usable.
     """
     gap = auto_max_gap(panel.timestamp, panel.offsets) if max_gap_ns is None else max_gap_ns
-    segment = segments(panel.timestamp, panel.offsets, panel.finite, gap)
+    segment = segments(panel.timestamp, panel.offsets, panel.finite, gap, panel.session)
     starts = window_starts(segment, lookback, horizon)
     if len(starts) == 0:
         raise DataError(_too_short(panel, segment, lookback + horizon))

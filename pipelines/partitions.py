@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from pipelines import ledger, parts
+from pipelines import ledger, parts, sessions
 from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
@@ -23,7 +23,7 @@ from pipelines.making import Batch, Making, Named, Record
 from pipelines.parts import STAMP, Entry, Period
 from pipelines.prints import PrintJudge
 from pipelines.quality import parted, placed_rejected, reason_counts, refuse
-from pipelines.reasons import OUTLIER_PRINT
+from pipelines.reasons import OUTLIER_PRINT, OUTSIDE_SESSION
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 
 # Rows of a data file, and input rows pushed through the engine at once. Not a power of two: columns of ticks as rows
@@ -169,6 +169,7 @@ class _Partition:
             "quarantined": {},
             "findings": [],
             "steps": ledger.no_steps(),
+            "sessions": self._sessions(),
             "inputs": [],
             "before": build.before,
             "last_input": build.last_input,
@@ -188,11 +189,28 @@ class _Partition:
 
     def take(self, rows: pl.DataFrame, rejected: pl.DataFrame) -> None:
         """Take rows that come next, and what was rejected beside them."""
+        if self.build.making.quality.calendar is not None and len(rows):
+            rows = self._inside(rows)
         if self._judge is None or rows.is_empty():
             self._enter(rows, rejected)
             return
         self._enter(rows.clear(), rejected)
         self._enter_judged(self._judge.take(rows))
+
+    def _inside(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows without those outside the sessions, or with these marked, as the policy says."""
+        outside = sessions.is_outside(rows["timestamp"].to_physical().to_numpy(), self._record["sessions"])
+        rows, found = parted(rows, pl.Series(outside), OUTSIDE_SESSION, self.build.making.quality.policy)
+        self._enter(rows.clear(), placed_rejected(found, OUTSIDE_SESSION, self.build.files))
+        return rows
+
+    def _sessions(self) -> list[sessions.Session]:
+        """Those of the period, and of the time without rows before it."""
+        making, before = self.build.making, self.build.last_input
+        if making.quality.calendar is None:
+            return []
+        start, end = parts.period_bounds(self.key, making.period)
+        return sessions.between(making.quality.calendar, start if before is None else min(before, start), end)
 
     def _enter_judged(self, judged: tuple[pl.DataFrame, pl.Series] | None) -> None:
         """Enter rows of which it is known whether they are outlier prints."""

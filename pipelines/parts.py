@@ -127,8 +127,13 @@ def period_key(stamp: int, period: Period) -> str:
 
 def period_end(key: str, period: Period) -> int:
     """The time, in ns, at which the period of a folder's name ends."""
-    first = pl.Series([date.fromisoformat(key)]).cast(pl.Datetime("ns"))
-    return _bounds(int(first.to_physical()[0]), period)[1]
+    return period_bounds(key, period)[1]
+
+
+def period_bounds(key: str, period: Period) -> tuple[int, int]:
+    """The times, in ns, at which the period of a folder's name begins and ends."""
+    first = int(pl.Series([date.fromisoformat(key)]).cast(pl.Datetime("ns")).to_physical()[0])
+    return first, _bounds(first, period)[1]
 
 
 def periods(stamps: pl.Series, period: Period) -> Iterator[tuple[str, int, int]]:

@@ -66,20 +66,30 @@ def _positive_steps(timestamp: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.asarray(steps[steps > 0])
 
 
-def segments(timestamp: np.ndarray, offsets: np.ndarray, finite: np.ndarray, max_gap_ns: int) -> np.ndarray:
+def segments(
+    timestamp: np.ndarray,
+    offsets: np.ndarray,
+    finite: np.ndarray,
+    max_gap_ns: int,
+    session: np.ndarray | None = None,
+) -> np.ndarray:
     """Number of the unbroken run that each row belongs to, (rows,) int64; -1 where the row is not finite.
 
-    A run ends with its symbol, before a step longer than `max_gap_ns`, and at a row that is not finite.
+    A run ends with its symbol, with its session, before a step longer than `max_gap_ns`, and at a row that is not
+    finite.
 
     Args:
         timestamp: (rows,) int64, bar labels in ns UTC, sorted within each symbol.
         offsets: (symbols + 1,) int64, first row of each symbol.
         finite: (rows,) bool, every input of the row is a finite number.
+        session: (rows,) int64, tells sessions apart; None where there are none.
     """
     breaks = np.zeros(len(timestamp), dtype=bool)
     breaks[np.asarray(offsets[:-1])[np.diff(offsets) > 0]] = True
     breaks[1:] |= np.diff(timestamp) > max_gap_ns
     breaks[1:] |= ~finite[:-1]
+    if session is not None:
+        breaks[1:] |= session[1:] != session[:-1]
     run = np.cumsum(breaks) - 1
     run[~finite] = -1
     return run.astype(np.int64, copy=False)

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kernels.arrays import Floats
-from pipelines import ledger
+from kernels.arrays import Floats, Integers
+from pipelines import ledger, sessions
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
 from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, write_atomic
@@ -170,6 +170,10 @@ class FeatureStore:
         """The ledger: rows out, findings and gaps by symbol and period, with the columns of `ledger.SCHEMA`."""
         entry = next(item for item in self.manifest["documents"] if item["path"].startswith(f"{ledger.FOLDER}/"))
         return pl.read_parquet(io.BytesIO(self._content(Entry.of(entry))))
+
+    def session_edges(self) -> Integers:
+        """Times at which a session begins, or the time outside one; none without a calendar."""
+        return sessions.edges(session for part in self.manifest["partitions"] for session in part["sessions"])
 
     def saved_state(self, symbol: str) -> dict[str, Floats]:
         """The engine's state after the symbol's last closed row, for `FeatureStream.restore`."""

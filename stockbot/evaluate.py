@@ -64,16 +64,18 @@ def equity(close: np.ndarray, positions: np.ndarray, costs: CostsConfig) -> np.n
     return np.asarray(earned + np.cumsum(np.log1p(-_side_bps(costs) * BPS) * turnover))
 
 
-def predict_rows(bundle: Bundle, matrix: np.ndarray, timestamp: np.ndarray) -> np.ndarray:
+def predict_rows(
+    bundle: Bundle, matrix: np.ndarray, timestamp: np.ndarray, session: np.ndarray | None = None
+) -> np.ndarray:
     """The prediction known at each row of one symbol, (rows,) float64; NaN where no whole window ends.
 
     Args:
         matrix: (rows, features) float32, not scaled, columns in the order of `bundle.features`.
-        timestamp: (rows,) int64, bar labels, ns UTC, sorted.
+        timestamp: (rows,) int64, bar labels, ns UTC, sorted. session: as `segments` takes it.
     """
     offsets = np.array([0, len(matrix)])
     scaled = bundle.scaler.transform(matrix)
-    segment = segments(timestamp, offsets, np.isfinite(scaled).all(axis=1), bundle.max_gap_ns)
+    segment = segments(timestamp, offsets, np.isfinite(scaled).all(axis=1), bundle.max_gap_ns, session)
     starts = window_starts(segment, bundle.lookback, 0)
     predictions = np.full(len(matrix), np.nan)
     predictions[starts + bundle.lookback - 1] = bundle.predict_at(scaled, starts)

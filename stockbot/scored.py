@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pipelines.sessions import begun
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle
@@ -47,8 +48,9 @@ def scored_rows(store: FeatureStore, symbol: str, bundle: Bundle | None, rule: R
     if bundle is None or rule is None:
         return ScoredRows(symbol, frame, actionable_at, None, None, None)
     matrix = frame.select(bundle.features).to_numpy(order="c")
-    prediction = predict_rows(bundle, matrix, frame["timestamp"].to_physical().to_numpy())
-    seen = frame["last_timestamp"].to_physical().to_numpy() < bundle.unseen_from_ns
+    label, known = (frame[name].to_physical().to_numpy() for name in ("timestamp", "last_timestamp"))
+    prediction = predict_rows(bundle, matrix, label, begun(known, store.session_edges()))
+    seen = known < bundle.unseen_from_ns
     return ScoredRows(symbol, frame, actionable_at, prediction, rule.positions(prediction), seen)
 
 

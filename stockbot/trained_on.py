@@ -18,7 +18,10 @@ CANDLE_FACTOR = 1.5
 
 def require_store(store: FeatureStore, bundle: Bundle) -> None:
     """Raises ArtifactError unless the store's rows are made as those that the model was trained on."""
-    kind = store.manifest["source_kind"]
+    kind, calendar = store.manifest["source_kind"], store.manifest["quality"]["calendar"]
+    if calendar != bundle.config.source.calendar:
+        trained = bundle.config.source.calendar
+        raise _misfit(bundle, f"{store.path} has the sessions of {calendar}", f"the sessions of {trained}")
     require_kind(kind, bundle, f"{store.path} holds")
     missing = [name for name in bundle.features if name not in store.features]
     if missing:

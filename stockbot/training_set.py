@@ -104,7 +104,9 @@ def max_gap(config: Config) -> int | None:
 
 
 def with_store_bars(config: Config, store: FeatureStore) -> Config:
-    """The configuration with the bars that the store really holds, so that the recorded copy is true."""
+    """The configuration with the bars and sessions that the store really holds, so that the recorded copy is true."""
+    calendar = store.manifest["quality"]["calendar"]
+    config = config.model_copy(update={"source": config.source.model_copy(update={"calendar": calendar})})
     if bar_spec(config.bars) == store.bars:
         return config
     size = f"{int(store.bars.size)}ns" if store.bars.kind == "time" else store.bars.size

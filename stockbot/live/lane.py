@@ -12,6 +12,7 @@ from kernels.bars import QUOTE_NAMES
 from pipelines.bars import Bars, BarSpec
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.schema import TIMESTAMP
+from pipelines.sessions import begun_by
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle
 from stockbot.live.feeds import CANDLE_COLUMNS, Chunk, Kind
@@ -26,6 +27,7 @@ class Rows:
         bars: the bars. features: (bars, features) float32, as the store keeps them. scaled: as the model sees them.
         closed_by: (bars,) int, which of the pushed rows closed each bar, so that symbols can be put in order.
         known_at: (bars,) int64, ns UTC, when each bar was complete.
+        session: (bars,) int64, tells the sessions that they lie in apart.
     """
 
     bars: Bars
@@ -33,6 +35,7 @@ class Rows:
     scaled: NDArray[np.float32]
     closed_by: NDArray[np.integer[Any]]
     known_at: NDArray[np.int64]
+    session: NDArray[np.int64]
 
 
 class Lane:
@@ -51,6 +54,7 @@ class Lane:
         self.late = 0
         self._spec = spec
         self._candle_step_ns = bundle.row_step_ns
+        self._calendar = bundle.config.source.calendar
         self._scaler = bundle.scaler
         self._stream = FeatureStream(spec, plan)
         self._columns = [plan.names.index(name) for name in bundle.features]
@@ -66,8 +70,10 @@ class Lane:
         tail, before = store.tail(self.symbol, self._lookback)
         self.window = self._new_window(warmup=max(self._warmup - before, 0))
         scaled = self._scaler.transform(tail.select(self._scaler.feature_columns).to_numpy())
-        for label, row in zip(tail["timestamp"].to_physical().to_list(), scaled, strict=True):
-            self.window.push(label, row)
+        label, known = (tail[name].to_physical().to_numpy() for name in ("timestamp", "last_timestamp"))
+        session = begun_by(self._calendar, known)
+        for row in range(len(tail)):
+            self.window.push(int(label[row]), scaled[row], int(session[row]))
 
     def push(self, chunk: Chunk) -> Rows | None:
         """Take the next rows of this symbol, in time order; None when they closed no bar."""
@@ -89,6 +95,7 @@ class Lane:
             bars=bars,
             features=features,
             scaled=self._scaler.transform(features),
+            session=begun_by(self._calendar, bars.last_timestamp),
             closed_by=first + self._closed_by(chunk.kind, bars, timestamp),
             known_at=known_at(bars, chunk.kind, self._spec, candle_step_ns=self._candle_step_ns),
         )

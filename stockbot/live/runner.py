@@ -141,7 +141,7 @@ class Runner:
         self.report.bars += 1
         begin = perf_counter_ns()
         ordinal = lane.ordinal(int(rows.known_at[bar]))
-        reason = lane.window.push(int(rows.bars.timestamp[bar]), rows.scaled[bar])
+        reason = lane.window.push(int(rows.bars.timestamp[bar]), rows.scaled[bar], int(rows.session[bar]))
         if reason is not None:
             self.report.skipped[reason] += 1
             return True

@@ -12,7 +12,7 @@ _SPARE = 4  # lookbacks that the buffer holds: the rows move to its front once i
 class Window:
     """The rows since the last break; the same rule as `pipelines.splits.segments`, one row at a time.
 
-    A step between labels longer than `max_gap_ns` empties it, and so does a row that is not finite.
+    A step between labels longer than `max_gap_ns` empties it, and so do another session and a row that is not finite.
     """
 
     def __init__(self, lookback: int, width: int, *, max_gap_ns: int, warmup: int) -> None:
@@ -22,19 +22,21 @@ class Window:
         self._rows = np.empty((_SPARE * lookback, width), np.float32)
         self._start = self._end = 0
         self._last_label: int | None = None
+        self._session = 0
         self._cause: Skip = "warm_up"
 
-    def push(self, label: int, row: NDArray[np.float32]) -> Skip | None:
+    def push(self, label: int, row: NDArray[np.float32], session: int = 0) -> Skip | None:
         """Take the next row; None when the window is whole, else what it still recovers from.
 
         Args:
             label: ns UTC, start of the bar.
             row: (features,) float32, scaled.
+            session: tells its session from others.
         """
         warming, self._warming = self._warming > 0, max(self._warming - 1, 0)
-        if self._last_label is not None and label - self._last_label > self._max_gap_ns:
+        if (self._last_label is not None and label - self._last_label > self._max_gap_ns) or session != self._session:
             self._empty("gap")
-        self._last_label = label
+        self._last_label, self._session = label, session
         if not np.isfinite(row).all():
             self._empty("warm_up" if warming else "non_finite")
             return self._cause

@@ -324,8 +324,8 @@ def test_the_schema_number_stands_for_these_keys(ticks: Ingested, tmp_path: Path
     assert set(manifest["symbols"]["AAA"]) == {"open_bar", "last_input", "state"}
     assert set(manifest["sources"][0]) == {"name", "sha256", "rows_in"}
     assert set(manifest["partitions"][0]) == {
-        "symbol", "date", "rows_in", "rows_out", "quarantined", "findings", "steps", "inputs", "before", "state",
-        "last_input", "files", "open", "is_last", "quarantine",
+        "symbol", "date", "rows_in", "rows_out", "quarantined", "findings", "steps", "sessions", "inputs", "before",
+        "state", "last_input", "files", "open", "is_last", "quarantine",
     }  # fmt: skip
     assert set(manifest["documents"][0]) == set(manifest["symbols"]["AAA"]["state"]) == {"path", "sha256", "size"}
 

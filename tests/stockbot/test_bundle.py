@@ -49,7 +49,7 @@ def test_the_id_is_the_hash_of_the_canonical_manifest_and_names_the_folder(seale
 def test_the_manifest_holds_what_a_run_must_remember(sealed: Path) -> None:
     manifest = Bundle.load(sealed).manifest
     # Whoever changes a key raises `SCHEMA` with it: old bundles must be refused, not misread.
-    assert SCHEMA == 2
+    assert SCHEMA == 3
     assert set(manifest) == {
         "schema", "features", "lookback", "horizon", "objective", "target_scale", "max_gap_ns", "row_step_ns", "bars",
         "source_kind", "seed", "commit", "dirty", "data_snapshot", "data", "config", "library_versions", "metrics",
