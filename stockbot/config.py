@@ -72,7 +72,7 @@ class QualityConfig(_Section):
         try:
             return whole_policy(stated)
         except DataError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(str(error).removeprefix("quality.policy.")) from None
 
 
 class BarsConfig(_Section):

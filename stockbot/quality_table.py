@@ -5,15 +5,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from pipelines import ledger
 from pipelines.store import FeatureStore
 
+_WIDTH = 120  # where output is no terminal, which would wrap at 80
 
-def quality_table(store: FeatureStore) -> Iterator[RenderableType]:
-    """What there is to print, one thing after another."""
+
+def print_quality(store: FeatureStore) -> None:
+    """Print it to stdout."""
+    console = Console()
+    console = console if console.is_terminal else Console(width=_WIDTH)
+    for part in _said(store):
+        console.print(part, highlight=False)
+
+
+def _said(store: FeatureStore) -> Iterator[RenderableType]:
     found, manifest = store.quality(), store.manifest
     quarantined = sum(manifest["quarantined"].values())
     yield f"rows in {manifest['rows_in']:,} = rows out {manifest['rows_out']:,} + quarantined {quarantined:,}"
@@ -26,7 +35,9 @@ def quality_table(store: FeatureStore) -> Iterator[RenderableType]:
 
 
 def _reasons(reasons: pl.DataFrame) -> Table:
-    table = Table("reason", "action", "rows", "symbols", "first", "last", "the first of them")
+    table = Table(box=None)
+    for column in ("reason", "action", "rows", "symbols", "first", "last", "the first of them"):
+        table.add_column(column, justify="right" if column in ("rows", "symbols") else "left")
     for row in reasons.iter_rows(named=True):
         sample = "-" if row["file"] is None else f"{row['file']}: line {row['line']}"
         stamps = (_time(row["first"]), _time(row["last"]))

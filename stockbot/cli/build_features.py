@@ -60,10 +60,8 @@ def command(
     """
     import time
 
-    from rich.console import Console
-
     from stockbot.build import build_features, peak_rss_mb, plan_features
-    from stockbot.quality_table import quality_table
+    from stockbot.quality_table import print_quality
 
     config = resolve_config(config_path, source, bars__kind=bars__kind, bars__size=_number(bars__size))
     require_known_features(config, config_path)
@@ -110,8 +108,7 @@ def command(
         as_json,
     )
     if not as_json:
-        for part in quality_table(report.store):
-            Console().print(part, highlight=False)
+        print_quality(report.store)
     for problem in report.broken:
         click.echo(f"error: {problem}; the store is made of the other files", err=True)
     if report.broken:

@@ -46,6 +46,19 @@ def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
     )
 
 
+def test_build_prints_what_was_found_in_the_rows(tmp_path: Path) -> None:
+    write_ticks(tmp_path / "ticks.csv", 0, 3000)
+    (tmp_path / "config.yaml").write_text("quality: {max_gap: 3s}\n")
+    done = stockbot("build-features", "ticks.csv", "--out", "store", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "rows in 6,001 = rows out 6,000 + quarantined 1" in lines
+    assert any(line.startswith("non_positive_price quarantine 1 1 2023-11-14 22:13") for line in lines), lines
+    assert any(line.startswith("gaps longer than 0:00:03: 5,998; the longest, AAA until 2023-11-1") for line in lines)
+    quiet = stockbot("build-features", "ticks.csv", "--out", "store", "--json", cwd=tmp_path)
+    assert len(quiet.stdout.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -61,6 +74,13 @@ def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
         (("train", "--lookback", "0", "--epochs", "3"), 2, "error: --lookback: `windows.lookback`: Input"),
         (("build-features", "ticks.csv", "--config", "typo.yaml"), 2, "`lookbak` is not a setting"),
         (("build-features", "ticks.csv", "--column", "price"), 2, "--column: expected NAME=COLUMN"),
+        (("build-features", "ticks.csv", "--policy", "late"), 2, "--policy: expected REASON=ACTION"),
+        (("build-features", "ticks.csv", "--policy", "late=keep"), 2, "--policy: `quality.policy`: late: such rows"),
+        (
+            ("build-features", "ticks.csv", "--policy", "non_positive_price=fail"),
+            1,
+            "ticks.csv: line 6: non_positive_price, the first of 1 such rows: ",
+        ),
         (("build-features", "empty.csv"), 1, "empty.csv"),
         (
             ("build-features", "nowhere.csv", "--out", "ticks.csv/store"),

@@ -36,6 +36,14 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("zzz: 1", "`zzz` is not a setting; known here: source, quality, bars"),
         ("windows: {lookback: ten}", "`windows.lookback`: Input should be a valid integer"),
         ("windows: {lookback: 0}", "`windows.lookback`: Input should be greater than or equal to 1; received 0"),
+        (
+            "quality: {policy: {missing_value: keep}}",
+            "`quality.policy`: missing_value: such rows cannot be kept, for they hold no usable row; expected "
+            "quarantine or fail, received 'keep'",
+        ),
+        ("quality: {policy: {crossed: keep}}", "`quality.policy`: crossed: no such reason, expected one of ragged_row"),
+        ("quality: {policy: 3}", "`quality.policy`: Input should be a valid dictionary; received 3"),
+        ("quality: {max_gap: long}", "`quality.max_gap`: Input should be 'auto'; received 'long'"),
         ("windows: 3", "`windows`: Input should be"),
         ("bars: {size: 1x}", "`bars`: expected a duration such as 500ms, 1s, 5m, 1h or 1d, received '1x'"),
         ("bars: {kind: tick, size: 1.5}", "expected a whole number of ticks, received 1.5"),

@@ -10,15 +10,23 @@ from stockbot.live.window import Window
 LOOKBACK, MAX_GAP = 4, 300
 
 
-@given(st.lists(st.tuples(st.sampled_from([60, 300, 301]), st.sampled_from([0.5, np.nan, np.inf, 1.5])), max_size=60))
-def test_gaps_and_rows_that_are_not_finite_silence_the_same_rows_as_in_the_batch(
-    steps: list[tuple[int, float]],
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([60, 300, 301]), st.sampled_from([0.5, np.nan, np.inf, 1.5]), st.sampled_from([0, 0, 0, 9])
+        ),
+        max_size=60,
+    )
+)
+def test_gaps_sessions_and_rows_that_are_not_finite_silence_the_same_rows_as_in_the_batch(
+    steps: list[tuple[int, float, int]],
 ) -> None:
-    labels = np.cumsum([step for step, _ in steps], dtype=np.int64)
-    matrix = np.array([[value, 1.0] for _, value in steps], np.float32).reshape(-1, 2)
-    segment = segments(labels, np.array([0, len(steps)]), np.isfinite(matrix).all(axis=1), MAX_GAP)
+    labels = np.cumsum([step for step, _, _ in steps], dtype=np.int64)
+    session = np.cumsum([more for _, _, more in steps], dtype=np.int64)
+    matrix = np.array([[value, 1.0] for _, value, _ in steps], np.float32).reshape(-1, 2)
+    segment = segments(labels, np.array([0, len(steps)]), np.isfinite(matrix).all(axis=1), MAX_GAP, session)
     window = Window(LOOKBACK, 2, max_gap_ns=MAX_GAP, warmup=0)
-    whole = [row for row, label in enumerate(labels) if window.push(int(label), matrix[row]) is None]
+    whole = [row for row, label in enumerate(labels) if window.push(int(label), matrix[row], int(session[row])) is None]
     assert whole == (window_starts(segment, LOOKBACK, 0) + LOOKBACK - 1).tolist()
 
 
