@@ -13,6 +13,7 @@ from kernels.lines import bollinger, macd
 from kernels.microstructure import signed_volume_imbalance, tick_rule, volume_zscore, vwap_deviation
 from kernels.moments import rolling_kurt, rolling_skew
 from kernels.ordered import rolling_median, rolling_quantile, rolling_rank
+from kernels.prints import outlier_prints
 from kernels.recursive import atr, ema, rsi
 from kernels.regression import rolling_corr, rolling_cov
 from kernels.rolling import rolling_mean, rolling_moments, rolling_std, rolling_sum, rolling_var, rolling_zscore
@@ -30,6 +31,7 @@ __all__ = [
     "horizon_return",
     "log_returns",
     "macd",
+    "outlier_prints",
     "realized_volatility",
     "returns",
     "rolling_argmax",

@@ -299,6 +299,17 @@ def direction(returns: Floats, dead_zone: float = 0.0) -> Floats:
     return np.where(returns > dead_zone, 1.0, np.where(returns < -dead_zone, 0.0, _NAN))
 
 
+def outlier_prints(prices: Floats) -> NDArray[np.bool_]:
+    found = np.zeros(len(prices), dtype=np.bool_)
+    for row in range(len(prices) if len(prices) > 50 else 0):
+        start = min(max(row - 25, 0), len(prices) - 51)
+        around = np.delete(prices[start : start + 51], row - start)
+        median = np.median(around)
+        deviation = np.abs(around - median).mean()
+        found[row] = abs(prices[row] - median) > 10 * deviation + 0.002 * median
+    return found
+
+
 def sliding_windows(matrix: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
     windows = [matrix[start : start + lookback] for start in range(len(matrix) - lookback + 1)]
     return np.array(windows).reshape(len(windows), lookback, matrix.shape[1])

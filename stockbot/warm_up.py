@@ -41,6 +41,7 @@ def _compile_the_rest() -> None:
     timestamp, price, volume = np.arange(3), np.array([1.0, 2.0, 1.0]), np.ones(3)
     for bars in (kernels.time_bars, kernels.tick_bars, kernels.volume_bars, kernels.dollar_bars):
         bars(timestamp, price, volume, 2)
+    kernels.outlier_prints(np.ones(100))
     kernels.direction(kernels.horizon_return(price, 1))
     for dtype in (np.float32, np.float64):
         kernels.gather_windows(np.zeros((3, 1), dtype), np.zeros(1, np.int64), 2)
