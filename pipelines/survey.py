@@ -34,7 +34,7 @@ SPILL = "_spill"
 STREAMED_BYTES = 32 << 20  # of a text; smaller ones are read whole, on the evidence of all their rows
 STREAMED_GZIP_BYTES = 8 << 20
 STREAMED_ROWS = 50_000  # of a columnar file
-SPILLED_ROWS = 4_000_000  # sorted at once when a large file has to be sorted: 200 to 300 MB
+SPILLED_ROWS = 1_500_000  # sorted at once when a large file has to be sorted: 100 MB, held three times
 BEGINNING = 1_000  # rows that tell two files apart
 
 Entry = dict[str, Any]
@@ -278,7 +278,7 @@ def _write_frame(root: Path, path: str, frames: Sequence[pl.DataFrame]) -> str |
     buffer = io.BytesIO()
     frame.write_ipc(buffer, compression="uncompressed")  # so that it is mapped, not read
     make_folder((root / path).parent)
-    write_atomic(root / path, buffer.getvalue())
+    write_atomic(root / path, buffer.getbuffer())
     return path
 
 

@@ -21,7 +21,7 @@ from pipelines.sources.text import count_lines, plain_table, settle_layout, spli
 
 HEAD_BYTES = 1 << 20  # of a text, on which its layout is settled
 HEAD_ROWS = 8_192
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 BATCH_ROWS = 500_000
 
 
