@@ -202,7 +202,7 @@ def _sorted_part(
 
 def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str, description: str) -> Entry:
     """Write sorted rows to the spill; the entry says where the runs of each symbol are."""
-    folder = f"{SPILL}/{source.sha256[:16]}-{source.number}"
+    stem = f"{SPILL}/{source.sha256[:16]}-{source.number}"  # all in one folder: making one costs two syncs
     entry: Entry = {"mode": "spilled", "flavour": flavour, "description": description, "runs": [], "spans": {}}
     density, steps, rejected = Density(0, 0, 0.0, 0.0), [], []
     columns: dict[str, None] = {}
@@ -220,7 +220,7 @@ def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str,
             content = (content + _value_sum(part.rows)) % 2**64
             beginning = beginning or _value_sum(part.rows[:BEGINNING])
             steps.append(part.steps)
-            entry["runs"] += _write_part(root, f"{folder}/{number:06d}.arrow", part)
+            entry["runs"] += _write_part(root, f"{stem}-{number:06d}.arrow", part)
     for symbol, _, _, _, first, last, _ in entry["runs"]:
         known = entry["spans"].get(symbol, [first, last])
         entry["spans"][symbol] = [min(first, known[0]), max(last, known[1])]
@@ -229,8 +229,8 @@ def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str,
         "density": list(vars(density).values()),
         "beginning": beginning,
         "content": [rows_out, content],
-        "rejected": _write_frame(root, f"{folder}/rejected.arrow", rejected),
-        "steps": _write_frame(root, f"{folder}/steps.arrow", steps),
+        "rejected": _write_frame(root, f"{stem}-rejected.arrow", rejected),
+        "steps": _write_frame(root, f"{stem}-steps.arrow", steps),
         "unplaced": _write_unplaced(root, unplaced),
         "rows_in": rows_in,
     }
