@@ -91,7 +91,7 @@ def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[
 
 
 def _runs(task: Task, source: Source) -> Iterator[Run]:
-    return runs_of(source, task.work.symbol, task.hints, task.root)
+    return runs_of(source, task.work.symbol, task.hints, task.root, task.work.start)
 
 
 class _Noted:

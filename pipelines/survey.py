@@ -295,12 +295,12 @@ def _value_sum(rows: pl.DataFrame) -> int:
     return int(rows.drop(names).hash_rows().to_numpy().sum())
 
 
-def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path) -> Iterator[Run]:
-    """The runs of a symbol in a file that was looked into."""
+def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path, start: int | None) -> Iterator[Run]:
+    """The runs of a symbol in a file that was looked into; of what is streamed, from about `start` on."""
     entry = source.entry
     if entry["mode"] == "streamed":
         first, last = entry["spans"][symbol]
-        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, source.settled)
+        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, source.settled, start)
         yield run if last is None else replace(run, last=last)
     for name, path, offset, rows, first, last, part in entry["runs"]:
         if name == symbol:

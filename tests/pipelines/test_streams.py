@@ -195,3 +195,17 @@ def test_times_that_are_read_in_one_step_are_what_the_pattern_reads(
     assert both.local.to_physical().to_list() == [one.local.to_physical()[0] for one in alone]
     assert both.offset_known[:3].to_list() == [end == "Z"] * 3
     assert both.timed[:3].all()
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "ms"])
+def test_groups_that_are_older_than_what_is_due_are_not_read(tmp_path: Path, unit: str) -> None:
+    path = tmp_path / "A.parquet"
+    times = pl.Series(1_700_000_000_000_000_000 + 10**9 * np.arange(300)).cast(pl.Datetime("ns", "UTC"))
+    frame = pl.DataFrame({"timestamp": times.dt.cast_time_unit(unit), "price": np.ones(300)})  # type: ignore[arg-type]
+    frame.write_parquet(path, row_group_size=100)
+    for second, lines in [(0, 1), (99, 1), (100, 101), (250, 201), (300, 201)]:
+        start = 1_700_000_000_000_000_000 + 10**9 * second
+        first, *_ = [rows for rows, _, _ in canonical_batches(path, SourceHints(), 0, start=start)]
+        assert first["_line"][0] == lines
+    frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None)).write_parquet(path, row_group_size=100)
+    assert len(list(canonical_batches(path, SourceHints(timezone="UTC"), 0, start=2**62))) == 6
