@@ -21,6 +21,8 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
+from kernels.compilation import inlined
+
 LANES = 8
 WIDTH = np.uint64(LANES)
 
@@ -311,18 +313,33 @@ def put_numbers(typing_context, array, index, numbers):  # type: ignore[no-untyp
     return types.void(array, types.uint64, numbers), generate
 
 
-@intrinsic
-def add(typing_context, one, other):  # type: ignore[no-untyped-def]
-    """The sums of the members of two bundles; numbers are added to every lane."""
-    has_lanes = lanes in (one.dtype, other.dtype)
+def _joiner(combine: Callable[[Any, Any, Any], Any]) -> Any:
+    @intrinsic
+    def join(typing_context, one, other):  # type: ignore[no-untyped-def]
+        """The members of two bundles combined one by one; numbers go to every lane."""
+        has_lanes = lanes in (one.dtype, other.dtype)
 
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        sums = []
-        for pair in zip(*(_members(builder, bundle) for bundle in arguments), strict=True):
-            sums.append(builder.fadd(*(_spread(builder, member) for member in pair) if has_lanes else pair))
-        return _bundled(context, builder, made.return_type, sums)
+        def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
+            pairs = zip(*(_members(builder, bundle) for bundle in arguments), strict=True)
+            if has_lanes:
+                pairs = ([_spread(builder, member) for member in pair] for pair in pairs)
+            return _bundled(context, builder, made.return_type, [combine(builder, *pair) for pair in pairs])
 
-    return types.UniTuple(lanes if has_lanes else types.float64, one.count)(one, other), generate
+        return types.UniTuple(lanes if has_lanes else types.float64, one.count)(one, other), generate
+
+    return join
+
+
+def _sum(builder: Any, one: Any, other: Any) -> Any:
+    return builder.fadd(one, other)
+
+
+def _larger(builder: Any, one: Any, other: Any) -> Any:
+    """The larger of two; `one` where either is NaN."""
+    return builder.select(builder.fcmp_ordered(">", other, one), other, one)
+
+
+add, larger = _joiner(_sum), _joiner(_larger)
 
 
 _NONE = LANES  # the lane of a shuffle that is filled with what changes nothing
@@ -349,23 +366,22 @@ def _scan(picks: Sequence[Sequence[int]], neutral: float, combine: Callable[[Any
     return scan
 
 
-def _larger(builder: Any, one: Any, other: Any) -> Any:
-    """The larger of two; `one` where `other` is NaN."""
-    return builder.select(builder.fcmp_ordered(">", other, one), other, one)
-
-
-prefix_sums = _scan(_UPWARD, 0.0, lambda builder, one, other: builder.fadd(one, other))
-suffix_sums = _scan(_DOWNWARD, 0.0, lambda builder, one, other: builder.fadd(one, other))
-prefix_maxima = _scan(_UPWARD, -math.inf, _larger)
-suffix_maxima = _scan(_DOWNWARD, -math.inf, _larger)
+_prefix_sums = _scan(_UPWARD, 0.0, _sum)
+_suffix_sums = _scan(_DOWNWARD, 0.0, _sum)
+_prefix_maxima = _scan(_UPWARD, -math.inf, _larger)
+_suffix_maxima = _scan(_DOWNWARD, -math.inf, _larger)
 
 
 def _shifter(fill: float) -> Any:
     @intrinsic
     def shifted(typing_context, bundle):  # type: ignore[no-untyped-def]
+        """Each lane takes the one after it, the last one `fill`."""
+
         def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
             rest = _constant([fill] * LANES)
-            moved = [_shuffled(builder, member, rest, range(1, LANES + 1)) for member in _members(builder, arguments[0])]
+            moved = [
+                _shuffled(builder, member, rest, range(1, LANES + 1)) for member in _members(builder, arguments[0])
+            ]
             return _bundled(context, builder, made.return_type, moved)
 
         return bundle(bundle), generate
@@ -373,8 +389,7 @@ def _shifter(fill: float) -> Any:
     return shifted
 
 
-lanes_after = _shifter(0.0)  # each lane takes the one after it, the last 0
-lanes_after_or_least = _shifter(-math.inf)
+_after_or_zero, _after_or_least = _shifter(0.0), _shifter(-math.inf)
 
 
 def _picker(number: int) -> Any:
@@ -391,3 +406,49 @@ def _picker(number: int) -> Any:
 
 
 first_lanes, last_lanes = _picker(0), _picker(LANES - 1)
+
+
+@inlined
+def _add_up(bundle):  # type: ignore[no-untyped-def]
+    return _prefix_sums(bundle)
+
+
+@inlined
+def _add_down(bundle):  # type: ignore[no-untyped-def]
+    return _suffix_sums(bundle)
+
+
+@inlined
+def _add_after(bundle):  # type: ignore[no-untyped-def]
+    return _after_or_zero(bundle)
+
+
+@inlined
+def _add(one, other):  # type: ignore[no-untyped-def]
+    return add(one, other)
+
+
+@inlined
+def _rise_up(bundle):  # type: ignore[no-untyped-def]
+    return _prefix_maxima(bundle)
+
+
+@inlined
+def _rise_down(bundle):  # type: ignore[no-untyped-def]
+    return _suffix_maxima(bundle)
+
+
+@inlined
+def _rise_after(bundle):  # type: ignore[no-untyped-def]
+    return _after_or_least(bundle)
+
+
+@inlined
+def _larger_of(one, other):  # type: ignore[no-untyped-def]
+    return larger(one, other)
+
+
+# How rows become one: running from the first lane, from the last, of the lanes after each, of two bundles.
+# Intrinsics are wrapped: Numba cannot hand them on.
+SUM = (_add_up, _add_down, _add_after, _add)
+MAXIMUM = (_rise_up, _rise_down, _rise_after, _larger_of)

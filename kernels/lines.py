@@ -20,9 +20,9 @@ from kernels.discounted import (
     group_base,
     group_sums,
 )
-from kernels.lanes import square_root
+from kernels.lanes import SUM, square_root
 from kernels.rolling import mean_and_variance, two_powers
-from kernels.window_sums import sums_state, update_sums
+from kernels.window_folds import fold_state, fold_windows
 
 _FAST, _SLOW, _SIGNAL = (slice(start, start + SUM_SIZE) for start in (0, SUM_SIZE, 2 * SUM_SIZE))
 _WEIGHTS = 3 * SUM_SIZE
@@ -116,7 +116,7 @@ def macd(
 
 def bollinger_state(window: int = 20, width: float = 2.0) -> Floats:
     """State of `bollinger`: the sums, then the width in sample standard deviations."""
-    return sums_state(window, inputs=1, sums=2, kind=width * math.sqrt((window - 1.0) / window), least=2)
+    return fold_state(window, terms=2, kind=width * math.sqrt((window - 1.0) / window), least=2)
 
 
 @inlined
@@ -129,7 +129,7 @@ def _bands(kind, sums, values, anchors, place, window):  # type: ignore[no-untyp
 
 @kernel
 def bollinger_update(state, x, lower, middle, upper):  # type: ignore[no-untyped-def]
-    update_sums(state, (x,), (lower, middle, upper), (0.0, 0.0), two_powers, _bands)
+    fold_windows(state, (x,), (lower, middle, upper), (0.0, 0.0), two_powers, SUM, _bands)
 
 
 def bollinger(

@@ -9,11 +9,11 @@ import numpy as np
 
 from kernels.arrays import Floats, run
 from kernels.compilation import inlined, kernel
-from kernels.lanes import where
+from kernels.lanes import SUM, where
 from kernels.logarithm import ln1p
 from kernels.rolling import finite, rolling_zscore_state, rolling_zscore_update
 from kernels.scratch import scratch
-from kernels.window_sums import sums_state, update_sums
+from kernels.window_folds import fold_state, fold_windows
 
 
 def tick_rule_state() -> Floats:
@@ -58,12 +58,12 @@ def tick_rule(price: Floats, out: Floats | None = None) -> Floats:
 
 def vwap_deviation_state(window: int) -> Floats:
     """State of `vwap_deviation`: sums of volume, and of price times volume."""
-    return sums_state(window, inputs=2, sums=2)
+    return fold_state(window, inputs=2, terms=2)
 
 
 def signed_volume_imbalance_state(window: int) -> Floats:
     """State of `signed_volume_imbalance`: sums of volume, and of sign times volume."""
-    return sums_state(window, inputs=2, sums=2)
+    return fold_state(window, inputs=2, terms=2)
 
 
 @inlined
@@ -86,7 +86,7 @@ def _vwap_deviation(kind, sums, values, anchors, place, window):  # type: ignore
 
 @kernel
 def vwap_deviation_update(state, price, volume, out):  # type: ignore[no-untyped-def]
-    update_sums(state, (price, volume), (out,), (0.0, 0.0), weighted, _vwap_deviation)
+    fold_windows(state, (price, volume), (out,), (0.0, 0.0), weighted, SUM, _vwap_deviation)
 
 
 def vwap_deviation(price: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -120,7 +120,7 @@ def _imbalance(kind, sums, values, anchors, place, window):  # type: ignore[no-u
 
 @kernel
 def signed_volume_imbalance_update(state, sign, volume, out):  # type: ignore[no-untyped-def]
-    update_sums(state, (sign, volume), (out,), (0.0, 0.0), weighted, _imbalance)
+    fold_windows(state, (sign, volume), (out,), (0.0, 0.0), weighted, SUM, _imbalance)
 
 
 def signed_volume_imbalance(sign: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:

@@ -4,18 +4,18 @@ import math
 
 from kernels.arrays import Floats, run
 from kernels.compilation import inlined, kernel
-from kernels.lanes import square_root, where
-from kernels.window_sums import sums_state, update_sums
+from kernels.lanes import SUM, square_root, where
+from kernels.window_folds import fold_state, fold_windows
 
 
 def rolling_skew_state(window: int) -> Floats:
     """State of `rolling_skew`."""
-    return sums_state(window, inputs=1, sums=3, least=3)
+    return fold_state(window, terms=3, least=3)
 
 
 def rolling_kurt_state(window: int) -> Floats:
     """State of `rolling_kurt`."""
-    return sums_state(window, inputs=1, sums=4, least=4)
+    return fold_state(window, terms=4, least=4)
 
 
 @inlined
@@ -54,12 +54,12 @@ def _kurtosis(kind, sums, values, anchors, place, window):  # type: ignore[no-un
 
 @kernel
 def rolling_skew_update(state, x, out):  # type: ignore[no-untyped-def]
-    update_sums(state, (x,), (out,), (0.0, 0.0, 0.0), _three_powers, _skewness)
+    fold_windows(state, (x,), (out,), (0.0, 0.0, 0.0), _three_powers, SUM, _skewness)
 
 
 @kernel
 def rolling_kurt_update(state, x, out):  # type: ignore[no-untyped-def]
-    update_sums(state, (x,), (out,), (0.0, 0.0, 0.0, 0.0), _four_powers, _kurtosis)
+    fold_windows(state, (x,), (out,), (0.0, 0.0, 0.0, 0.0), _four_powers, SUM, _kurtosis)
 
 
 def rolling_skew(x: Floats, window: int, out: Floats | None = None) -> Floats:

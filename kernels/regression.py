@@ -4,19 +4,19 @@ import math
 
 from kernels.arrays import Floats, run
 from kernels.compilation import inlined, kernel
-from kernels.lanes import square_root, where
+from kernels.lanes import SUM, square_root, where
 from kernels.rolling import finite
-from kernels.window_sums import sums_state, update_sums
+from kernels.window_folds import fold_state, fold_windows
 
 
 def rolling_cov_state(window: int) -> Floats:
     """State of `rolling_cov`."""
-    return sums_state(window, inputs=2, sums=3, least=2)
+    return fold_state(window, inputs=2, terms=3, least=2)
 
 
 def rolling_corr_state(window: int) -> Floats:
     """State of `rolling_corr`."""
-    return sums_state(window, inputs=2, sums=5, least=2)
+    return fold_state(window, inputs=2, terms=5, least=2)
 
 
 @inlined
@@ -56,13 +56,13 @@ def _correlation(kind, sums, values, anchors, place, window):  # type: ignore[no
 
 @kernel
 def rolling_cov_update(state, x, y, out):  # type: ignore[no-untyped-def]
-    update_sums(state, (x, y), (out,), (0.0, 0.0, 0.0), _products, _covariance)
+    fold_windows(state, (x, y), (out,), (0.0, 0.0, 0.0), _products, SUM, _covariance)
 
 
 @kernel
 def rolling_corr_update(state, x, y, out):  # type: ignore[no-untyped-def]
     zeros = (0.0, 0.0, 0.0, 0.0, 0.0)
-    update_sums(state, (x, y), (out,), zeros, _products_and_squares, _correlation)
+    fold_windows(state, (x, y), (out,), zeros, _products_and_squares, SUM, _correlation)
 
 
 def rolling_cov(x: Floats, y: Floats, window: int, out: Floats | None = None) -> Floats:

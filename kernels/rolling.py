@@ -1,46 +1,46 @@
 """Statistics of the last `window` rows that rest on sums: sum, mean, variance, standard deviation, z-score.
 
-How the sums are made, and why any cut of the rows gives the same bits, stands in `window_sums`. A window that holds a
+How the sums are made, and why any cut of the rows gives the same bits, stands in `window_folds`. A window that holds a
 NaN or an infinity gives NaN, and only such a window.
 """
 
 from kernels.arrays import Floats, run, run_many
 from kernels.compilation import inlined, kernel
-from kernels.lanes import square_root, where
-from kernels.window_sums import sums_state, update_sums
+from kernels.lanes import SUM, square_root, where
+from kernels.window_folds import fold_state, fold_windows
 
-_SUM, _MEAN = range(2)  # made of first powers
+_TOTAL, _MEAN = range(2)  # made of first powers
 _VARIANCE, _STD, _ZSCORE = range(3)  # made of first and second powers
 
 
 def rolling_sum_state(window: int) -> Floats:
     """State of `rolling_sum`."""
-    return sums_state(window, inputs=1, sums=1, kind=_SUM)
+    return fold_state(window, kind=_TOTAL)
 
 
 def rolling_mean_state(window: int) -> Floats:
     """State of `rolling_mean`."""
-    return sums_state(window, inputs=1, sums=1, kind=_MEAN)
+    return fold_state(window, kind=_MEAN)
 
 
 def rolling_var_state(window: int) -> Floats:
     """State of `rolling_var`."""
-    return sums_state(window, inputs=1, sums=2, kind=_VARIANCE, least=2)
+    return fold_state(window, terms=2, kind=_VARIANCE, least=2)
 
 
 def rolling_std_state(window: int) -> Floats:
     """State of `rolling_std`."""
-    return sums_state(window, inputs=1, sums=2, kind=_STD, least=2)
+    return fold_state(window, terms=2, kind=_STD, least=2)
 
 
 def rolling_zscore_state(window: int) -> Floats:
     """State of `rolling_zscore`."""
-    return sums_state(window, inputs=1, sums=2, kind=_ZSCORE, least=2)
+    return fold_state(window, terms=2, kind=_ZSCORE, least=2)
 
 
 def rolling_moments_state(window: int) -> Floats:
     """State of `rolling_moments`."""
-    return sums_state(window, inputs=1, sums=2, least=2)
+    return fold_state(window, terms=2, least=2)
 
 
 @inlined
@@ -57,7 +57,7 @@ def _deviation(values, anchors, place):  # type: ignore[no-untyped-def]
 @inlined
 def _total_or_mean(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
     total = finite(sums[0])
-    if kind == _SUM:
+    if kind == _TOTAL:
         return (total + anchors[0] * window,)
     return (anchors[0] + total * (1.0 / window),)
 
@@ -65,7 +65,7 @@ def _total_or_mean(kind, sums, values, anchors, place, window):  # type: ignore[
 @kernel
 def total_update(state, x, out):  # type: ignore[no-untyped-def]
     """Take rows and write the sum or the mean of the window that ends at each, as the state says."""
-    update_sums(state, (x,), (out,), (0.0,), _deviation, _total_or_mean)
+    fold_windows(state, (x,), (out,), (0.0,), _deviation, SUM, _total_or_mean)
 
 
 rolling_sum_update = rolling_mean_update = total_update
@@ -106,7 +106,7 @@ def _spread(kind, sums, values, anchors, place, window):  # type: ignore[no-unty
 @kernel
 def spread_update(state, x, out):  # type: ignore[no-untyped-def]
     """Take rows and write variance, standard deviation or z-score, as the state says."""
-    update_sums(state, (x,), (out,), (0.0, 0.0), two_powers, _spread)
+    fold_windows(state, (x,), (out,), (0.0, 0.0), two_powers, SUM, _spread)
 
 
 rolling_var_update = rolling_std_update = rolling_zscore_update = spread_update
@@ -121,7 +121,7 @@ def _moments(kind, sums, values, anchors, place, window):  # type: ignore[no-unt
 
 @kernel
 def rolling_moments_update(state, x, mean, std, zscore):  # type: ignore[no-untyped-def]
-    update_sums(state, (x,), (mean, std, zscore), (0.0, 0.0), two_powers, _moments)
+    fold_windows(state, (x,), (mean, std, zscore), (0.0, 0.0), two_powers, SUM, _moments)
 
 
 def rolling_sum(x: Floats, window: int, out: Floats | None = None) -> Floats:

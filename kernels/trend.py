@@ -8,26 +8,26 @@ import math
 
 from kernels.arrays import Floats, run
 from kernels.compilation import inlined, kernel
-from kernels.lanes import where
+from kernels.lanes import SUM, where
 from kernels.rolling import finite
-from kernels.window_sums import sums_state, update_sums
+from kernels.window_folds import fold_state, fold_windows
 
 _SLOPE, _RESID = range(2)
 
 
 def rolling_slope_state(window: int) -> Floats:
     """State of `rolling_slope`."""
-    return sums_state(window, inputs=1, sums=2, kind=_SLOPE, least=2)
+    return fold_state(window, terms=2, kind=_SLOPE, least=2)
 
 
 def rolling_resid_state(window: int) -> Floats:
     """State of `rolling_resid`."""
-    return sums_state(window, inputs=1, sums=2, kind=_RESID, least=2)
+    return fold_state(window, terms=2, kind=_RESID, least=2)
 
 
 def rolling_rsquare_state(window: int) -> Floats:
     """State of `rolling_rsquare`."""
-    return sums_state(window, inputs=1, sums=3, least=2)
+    return fold_state(window, terms=3, least=2)
 
 
 @inlined
@@ -69,7 +69,7 @@ def _rsquare(kind, sums, values, anchors, place, window):  # type: ignore[no-unt
 @kernel
 def line_update(state, x, out):  # type: ignore[no-untyped-def]
     """Take rows and write slope or residual, as the state says."""
-    update_sums(state, (x,), (out,), (0.0, 0.0), _over_time, _slope_or_residual)
+    fold_windows(state, (x,), (out,), (0.0, 0.0), _over_time, SUM, _slope_or_residual)
 
 
 rolling_slope_update = rolling_resid_update = line_update
@@ -77,7 +77,7 @@ rolling_slope_update = rolling_resid_update = line_update
 
 @kernel
 def rolling_rsquare_update(state, x, out):  # type: ignore[no-untyped-def]
-    update_sums(state, (x,), (out,), (0.0, 0.0, 0.0), _over_time_and_square, _rsquare)
+    fold_windows(state, (x,), (out,), (0.0, 0.0, 0.0), _over_time_and_square, SUM, _rsquare)
 
 
 def rolling_slope(x: Floats, window: int, out: Floats | None = None) -> Floats:
