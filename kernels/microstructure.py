@@ -8,12 +8,14 @@ import math
 import numpy as np
 
 from kernels.arrays import Floats, run
-from kernels.compilation import inlined, kernel
+from kernels.compilation import ONE, inlined, kernel
 from kernels.lanes import SUM, where
 from kernels.logarithm import ln1p
 from kernels.rolling import finite, rolling_zscore_state, rolling_zscore_update
 from kernels.scratch import scratch
 from kernels.window_folds import fold_state, fold_windows
+
+_BLOCK = np.uint64(256)  # trades whose steps are signed in one vector loop
 
 
 def tick_rule_state() -> Floats:
@@ -36,8 +38,42 @@ def advance_tick_rule(state, price):  # type: ignore[no-untyped-def]
 
 @kernel
 def tick_rule_update(state, price, out):  # type: ignore[no-untyped-def]
-    for row in range(len(price)):
-        out[row] = advance_tick_rule(state, price[row])
+    rows = np.uint64(len(price))
+    for start in range(np.uint64(0), rows, _BLOCK):
+        stop = min(start + _BLOCK, rows)
+        out[start] = advance_tick_rule(state, price[start])
+        unmoved, missing = _steps(price, out, start + ONE, stop)
+        if missing > 0:
+            for row in range(start + ONE, stop):
+                out[row] = advance_tick_rule(state, price[row])
+            continue
+        if unmoved > 0:
+            _fill(out, start + ONE, stop)
+        state[0] += stop - start - ONE
+        state[1], state[2] = price[stop - ONE], out[stop - ONE]
+
+
+@inlined
+def _steps(price, out, start, stop):  # type: ignore[no-untyped-def]
+    """Write the sign of each step; return how many are 0, and how many have a NaN at an end."""
+    unmoved = 0
+    missing = 0
+    for row in range(start, stop):
+        before, here = price[row - ONE], price[row]
+        sign = 1.0 if here > before else -1.0 if here < before else 0.0
+        out[row] = sign
+        unmoved += sign == 0.0
+        missing += (here != here) | (before != before)
+    return unmoved, missing
+
+
+@inlined
+def _fill(signs, start, stop):  # type: ignore[no-untyped-def]
+    """Put the sign before in the place of each 0."""
+    last = signs[start - ONE]
+    for row in range(start, stop):
+        last = signs[row] if signs[row] != 0.0 else last
+        signs[row] = last
 
 
 def tick_rule(price: Floats, out: Floats | None = None) -> Floats:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from kernels import (
     clock,
     directional,
+    extreme_ages,
     extremes,
     lagged,
     moments,
@@ -46,8 +47,8 @@ rolling_moments = Kernel(
 )
 rolling_min = _rolling("rolling_min", extremes.rolling_min_update, extremes.rolling_min_state)
 rolling_max = _rolling("rolling_max", extremes.rolling_max_update, extremes.rolling_max_state)
-rolling_argmin = _rolling("rolling_argmin", extremes.rolling_argmin_update, extremes.rolling_argmin_state)
-rolling_argmax = _rolling("rolling_argmax", extremes.rolling_argmax_update, extremes.rolling_argmax_state)
+rolling_argmin = _rolling("rolling_argmin", extreme_ages.rolling_argmin_update, extreme_ages.rolling_argmin_state)
+rolling_argmax = _rolling("rolling_argmax", extreme_ages.rolling_argmax_update, extreme_ages.rolling_argmax_state)
 rolling_skew = _rolling("rolling_skew", moments.rolling_skew_update, moments.rolling_skew_state)
 rolling_kurt = _rolling("rolling_kurt", moments.rolling_kurt_update, moments.rolling_kurt_state)
 rolling_quantile = _rolling("rolling_quantile", ordered.rolling_quantile_update, ordered.rolling_quantile_state)
