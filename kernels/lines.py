@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from kernels.arrays import Floats, run_many
-from kernels.compilation import ONE, kernel
+from kernels.compilation import ONE, inlined, kernel
 from kernels.discounted import (
     FOUR,
     GROUP,
@@ -20,11 +20,12 @@ from kernels.discounted import (
     group_base,
     group_sums,
 )
-from kernels.rolling import rolling_moments_state, rolling_moments_update
+from kernels.lanes import SUM, square_root
+from kernels.rolling import mean_and_variance, two_powers
+from kernels.window_folds import fold_state, fold_windows
 
 _FAST, _SLOW, _SIGNAL = (slice(start, start + SUM_SIZE) for start in (0, SUM_SIZE, 2 * SUM_SIZE))
 _WEIGHTS = 3 * SUM_SIZE
-_BLOCK = 2048  # rows of Bollinger bands that go through three loops in turn and stay in the second-level cache
 
 
 def macd_state(fast: int = 12, slow: int = 26, signal: int = 9) -> Floats:
@@ -114,26 +115,21 @@ def macd(
 
 
 def bollinger_state(window: int = 20, width: float = 2.0) -> Floats:
-    """State of `bollinger`: the width in sample standard deviations, then the rolling moments."""
-    moments = rolling_moments_state(window)
-    return np.concatenate([[width * math.sqrt((window - 1.0) / window)], moments])
+    """State of `bollinger`: the sums, then the width in sample standard deviations."""
+    return fold_state(window, terms=2, kind=width * math.sqrt((window - 1.0) / window), least=2)
+
+
+@inlined
+def _bands(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    mean, variance = mean_and_variance(sums, window)
+    middle = anchors[0] + mean
+    band = square_root(variance) * kind
+    return middle - band, middle, middle + band
 
 
 @kernel
 def bollinger_update(state, x, lower, middle, upper):  # type: ignore[no-untyped-def]
-    for start in range(0, len(x), _BLOCK):
-        rows = slice(start, min(start + _BLOCK, len(x)))
-        _bands(state, x[rows], lower[rows], middle[rows], upper[rows])
-
-
-@kernel
-def _bands(state, x, lower, middle, upper):  # type: ignore[no-untyped-def]
-    rolling_moments_update(state[1:], x, middle, upper, lower)
-    width = state[0]
-    for row in range(np.uint64(len(x))):
-        band = width * upper[row]
-        lower[row] = middle[row] - band
-        upper[row] = middle[row] + band
+    fold_windows(state, (x,), (lower, middle, upper), (0.0, 0.0), two_powers, SUM, _bands)
 
 
 def bollinger(
