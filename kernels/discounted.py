@@ -18,9 +18,9 @@ from kernels.compilation import inlined, kernel
 from kernels.lanes import LANES, UPWARD, WIDTH, all_finite, last_lanes, load, shuffle, store
 
 REST, WARMUP = 1, 2
-_POSITION, _LEAD, _START, _BASE = 3, 4, 5, 6
-_PARTS = 7  # what single rows of a group leave for later ones: the last row, pair and half
-_POWERS = 10  # of `rest`, from the first
+_POSITION, _FIRST, _LEAD, _START, _BASE = 3, 4, 5, 6, 7  # _FIRST: where in its group the row after the base stands
+_PARTS = 8  # what single rows of a group leave for later ones: the last row, pair and half
+_POWERS = 11  # of `rest`, from the first
 GROUP = LANES
 SUM_SIZE = _POWERS + GROUP
 
@@ -35,7 +35,7 @@ def discounted_state(rest: float, warmup: int, *, lead: int, start: float = 1.0,
     """
     powers = np.cumprod(np.full(GROUP, rest))
     # parts begin at -0.0, the one number of which an addition keeps no trace
-    return np.concatenate([[0.0, rest, warmup, position, lead, start, 0.0, -0.0, -0.0, -0.0], powers])
+    return np.concatenate([[0.0, rest, warmup, position, position, lead, start, 0.0, -0.0, -0.0, -0.0], powers])
 
 
 def exponential_state(span: int, *, position: int = 0) -> Floats:
@@ -61,7 +61,7 @@ def advance_sum(state, value):  # type: ignore[no-untyped-def]
         return state[_BASE] if state[ROWS] >= state[WARMUP] else math.nan
     place = int(state[_POSITION])
     partial = _add_parts(state, place, value)
-    total = state[_POWERS + place] * state[_BASE] + partial
+    total = state[_POWERS + place - int(state[_FIRST])] * state[_BASE] + partial
     state[_POSITION] += 1.0
     if state[_POSITION] == GROUP:
         end_group(state, total, 0)
@@ -119,7 +119,7 @@ def group_sums(base, powers, values):  # type: ignore[no-untyped-def]
 def end_group(state, total, rows):  # type: ignore[no-untyped-def]
     """Take `total` for the sum at the end of a group, `rows` after the last that were counted."""
     state[ROWS] += rows
-    state[_POSITION] = 0.0
+    state[_POSITION] = state[_FIRST] = 0.0
     state[_BASE] = total
     state[_PARTS : _PARTS + 3] = -0.0
 
