@@ -42,7 +42,7 @@ def adx_update(state, high, low, close, out):  # type: ignore[no-untyped-def]
             row += 1
 
 
-@kernel
+@inlined
 def _advance_adx(state, high, low, close):  # type: ignore[no-untyped-def]
     if (high - high) + (low - low) + (close - close) != 0.0:
         return math.nan

@@ -48,7 +48,7 @@ def ema_weight(span: int) -> float:
     return 2.0 / (checked_count("span", span) + 1.0)
 
 
-@kernel
+@inlined
 def advance_sum(state, value):  # type: ignore[no-untyped-def]
     """Take one row and return the discounted sum, NaN while it warms up."""
     if value - value != 0.0:
@@ -68,7 +68,7 @@ def advance_sum(state, value):  # type: ignore[no-untyped-def]
     return total if state[ROWS] >= state[WARMUP] else math.nan
 
 
-@kernel
+@inlined
 def _add_parts(state, place, value):  # type: ignore[no-untyped-def]
     """The partial sum at this place of a group, as `_partial_sums` makes it."""
     for level in range(3):
@@ -80,7 +80,7 @@ def _add_parts(state, place, value):  # type: ignore[no-untyped-def]
     return value
 
 
-@kernel
+@inlined
 def begins_group(state, rows):  # type: ignore[no-untyped-def]
     """Whether the next `rows` rows begin with a whole group, and the warm-up is over."""
     return rows >= GROUP and state[_POSITION] == 0.0 and state[ROWS] >= state[WARMUP]
@@ -115,13 +115,13 @@ def group_sums(base, powers, values):  # type: ignore[no-untyped-def]
     return powers * base + partial, last_power * base + last
 
 
-@kernel
+@inlined
 def end_group(state, total, rows):  # type: ignore[no-untyped-def]
     """Take `total` for the sum at the end of a group, `rows` after the last that were counted."""
     state[ROWS] += rows
     state[_POSITION] = state[_FIRST] = 0.0
     state[_BASE] = total
-    state[_PARTS : _PARTS + 3] = -0.0
+    state[_PARTS] = state[_PARTS + 1] = state[_PARTS + 2] = -0.0
 
 
 @kernel
@@ -140,7 +140,7 @@ def _whole_groups(state, x, out, weight):  # type: ignore[no-untyped-def]
     return int(row)
 
 
-@kernel
+@inlined
 def update_sum(state, x, out, weight):  # type: ignore[no-untyped-def]
     """Take rows and write `weight` times the discounted sum at each; `out` may be `x`."""
     row = 0

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from kernels.arrays import Floats, checked_count, run
-from kernels.compilation import kernel
+from kernels.compilation import inlined, kernel
 from kernels.discounted import (
     SUM_SIZE,
     advance_sum,
@@ -83,7 +83,7 @@ def rsi_update(state, x, out):  # type: ignore[no-untyped-def]
             row += 1
 
 
-@kernel
+@inlined
 def _advance_rsi(state, value):  # type: ignore[no-untyped-def]
     if value - value != 0.0:
         return math.nan
@@ -172,7 +172,7 @@ def atr_update(state, high, low, close, out):  # type: ignore[no-untyped-def]
             row += 1
 
 
-@kernel
+@inlined
 def _advance_atr(state, high, low, close):  # type: ignore[no-untyped-def]
     previous = state[_CLOSE]
     reach = _true_range(high, low, previous)
