@@ -197,7 +197,7 @@ _UPWARD = ([8, 0, 8, 2, 8, 4, 8, 6], [8, 8, 1, 1, 8, 8, 5, 5], [8, 8, 8, 8, 3, 3
 _DOWNWARD = [[pick if pick == _NONE else 7 - pick for pick in reversed(step)] for step in _UPWARD]
 
 
-def _onmembers_of(change: Callable[[Any, Fold, Any], Any]) -> Any:
+def _on_members(change: Callable[[Any, Fold, Any], Any]) -> Any:
     """An intrinsic of a fold and a bundle that changes each of its members."""
 
     @intrinsic
@@ -221,9 +221,9 @@ def _shift(builder: Any, fold: Fold, member: Any) -> Any:
     return _shuffled(builder, member, constant([fold.neutral] * LANES), range(1, LANES + 1))
 
 
-running_up = _onmembers_of(lambda builder, fold, member: _run(builder, fold, member, _UPWARD))  # from the first lane on
-running_down = _onmembers_of(lambda builder, fold, member: _run(builder, fold, member, _DOWNWARD))  # from the last on
-lanes_after = _onmembers_of(_shift)  # each lane takes the one after it
+running_up = _on_members(lambda builder, fold, member: _run(builder, fold, member, _UPWARD))  # from the first lane on
+running_down = _on_members(lambda builder, fold, member: _run(builder, fold, member, _DOWNWARD))  # from the last on
+lanes_after = _on_members(_shift)  # each lane takes the one after it
 
 
 def _picker(number: int) -> Any:
