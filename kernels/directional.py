@@ -16,7 +16,9 @@ from kernels.discounted import (
     group_base,
     group_sums,
 )
-from kernels.lanes import WIDTH, all_finite, lanes_before, last_lanes, load, spread, store, where
+from kernels.lane_memory import load, store
+from kernels.lane_picks import all_finite, before_each, in_each
+from kernels.lanes import WIDTH, last_lanes, where
 
 _RISES, _FALLS, _TREND = (slice(start, start + SUM_SIZE) for start in (0, SUM_SIZE, 2 * SUM_SIZE))
 _WEIGHT, _HIGH, _LOW, _LAST = range(3 * SUM_SIZE, 3 * SUM_SIZE + 4)
@@ -76,11 +78,11 @@ def _adx_groups(state, high, low, close, out):  # type: ignore[no-untyped-def]
     rise, powers = group_base(state[_RISES])
     fall, _ = group_base(state[_FALLS])
     trend, _ = group_base(state[_TREND])
-    above, below = spread(state[_HIGH]), spread(state[_LOW])
+    above, below = in_each(state[_HIGH]), in_each(state[_LOW])
     row = np.uint64(0)
     while row + WIDTH <= np.uint64(len(close)):
         highs, lows, closes = load((high, low, close), row)
-        ups, downs = _movements(highs, lows, lanes_before(highs, above), lanes_before(lows, below))
+        ups, downs = _movements(highs, lows, before_each(highs, above), before_each(lows, below))
         rises, next_rise = group_sums(rise, powers, ups)
         falls, next_fall = group_sums(fall, powers, downs)
         dx = 100.0 * (where(rises > falls, rises - falls, falls - rises) / (rises + falls))

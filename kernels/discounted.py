@@ -15,7 +15,9 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats, checked_count
 from kernels.compilation import inlined, kernel
-from kernels.lanes import LANES, UPWARD, WIDTH, all_finite, last_lanes, load, shuffle, store
+from kernels.lane_memory import load, store
+from kernels.lane_picks import all_finite, shuffle
+from kernels.lanes import LANES, UPWARD, WIDTH, last_lanes
 
 REST, WARMUP = 1, 2
 _POSITION, _FIRST, _LEAD, _START, _BASE = 3, 4, 5, 6, 7  # _FIRST: where in its group the row after the base stands

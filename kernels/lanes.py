@@ -72,23 +72,6 @@ def _shuffled(builder: Any, one: Any, other: Any, picks: Sequence[int]) -> Any:
     return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(INDEX, LANES), list(picks)))
 
 
-def shuffle(picks: Sequence[int]) -> Any:
-    """An intrinsic that picks lanes from two: 0 to 7 are the first's, 8 to 15 those of the second, or a number."""
-
-    @intrinsic
-    def shuffled(typing_context, one, other):  # type: ignore[no-untyped-def]
-        def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-            return _shuffled(builder, arguments[0], _spread(builder, arguments[1]), picks)
-
-        return lanes(one, other), generate
-
-    return shuffled
-
-
-# each lane takes the one before it, the first one the last of earlier lanes
-lanes_before = shuffle([LANES + LANES - 1, *range(LANES - 1)])
-
-
 def _operator(function: Any, result: Any, build: Callable[[Any, Any, Any], Any]) -> None:
     """Let `function` take lanes, and lanes with numbers."""
     pairs = [(lanes, lanes), (lanes, types.float64), (types.float64, lanes)]
@@ -122,31 +105,6 @@ def where(typing_context, chosen, one, other):  # type: ignore[no-untyped-def]
         return builder.select(arguments[0], spread(builder, arguments[1]), spread(builder, arguments[2]))
 
     return lanes(chosen, one, other), generate
-
-
-@intrinsic
-def spread(typing_context, value):  # type: ignore[no-untyped-def]
-    """A number in all lanes."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        return _spread(builder, arguments[0])
-
-    return lanes(types.float64), generate
-
-
-@intrinsic
-def all_finite(typing_context, bundle):  # type: ignore[no-untyped-def]
-    """Whether no lane of any member is NaN or infinite."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        flags = ir.Constant(_FLAGS, [1] * LANES)
-        for member in _members(builder, arguments[0]):
-            nothing = builder.fsub(member, member)
-            flags = builder.and_(flags, builder.fcmp_ordered("==", nothing, _constant([0.0] * LANES)))
-        bits = ir.IntType(LANES)
-        return builder.icmp_unsigned("==", builder.bitcast(flags, bits), ir.Constant(bits, 2**LANES - 1))
-
-    return types.boolean(bundle), generate
 
 
 @intrinsic

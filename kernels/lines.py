@@ -17,7 +17,9 @@ from kernels.discounted import (
     group_base,
     group_sums,
 )
-from kernels.lanes import SUM, WIDTH, all_finite, load, square_root, store
+from kernels.lane_memory import load, store
+from kernels.lane_picks import all_finite
+from kernels.lanes import SUM, WIDTH, square_root
 from kernels.rolling import mean_and_variance, two_powers
 from kernels.window_folds import fold_state, fold_windows
 

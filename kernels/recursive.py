@@ -24,7 +24,9 @@ from kernels.discounted import (
     group_sums,
     update_sum,
 )
-from kernels.lanes import WIDTH, all_finite, lanes_before, last_lanes, load, spread, store, where
+from kernels.lane_memory import load, store
+from kernels.lane_picks import all_finite, before_each, in_each
+from kernels.lanes import WIDTH, last_lanes, where
 
 
 def ema_state(span: int) -> Floats:
@@ -112,11 +114,11 @@ def _share(gain, loss):  # type: ignore[no-untyped-def]
 def _rsi_groups(state, x, out):  # type: ignore[no-untyped-def]
     gain, powers = group_base(state)
     loss, _ = group_base(state[_LOSSES])
-    previous = spread(state[_BEFORE])
+    previous = in_each(state[_BEFORE])
     row = np.uint64(0)
     while row + WIDTH <= np.uint64(len(x)):
         (values,) = load((x,), row)
-        change = values - lanes_before(values, previous)
+        change = values - before_each(values, previous)
         rise = where(change > 0.0, change, 0.0)
         fall = rise - change
         if not all_finite((rise + fall,)):
@@ -191,11 +193,11 @@ def _true_range(high, low, previous):  # type: ignore[no-untyped-def]
 @kernel
 def _atr_groups(state, high, low, close, out):  # type: ignore[no-untyped-def]
     base, powers = group_base(state)
-    previous = spread(state[_CLOSE])
+    previous = in_each(state[_CLOSE])
     row = np.uint64(0)
     while row + WIDTH <= np.uint64(len(close)):
         highs, lows, closes = load((high, low, close), row)
-        before = lanes_before(closes, previous)
+        before = before_each(closes, previous)
         reach = where(before > highs, before, highs) - where(before < lows, before, lows)
         if not all_finite((reach, closes)):
             break
