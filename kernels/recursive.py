@@ -24,7 +24,7 @@ from kernels.discounted import (
     group_sums,
     update_sum,
 )
-from kernels.lane_memory import load, store
+from kernels.lane_memory import AHEAD, fetch, load, store
 from kernels.lane_picks import all_finite, before_each, in_each
 from kernels.lanes import WIDTH, last_lanes, where
 
@@ -196,6 +196,7 @@ def _atr_groups(state, high, low, close, out):  # type: ignore[no-untyped-def]
     previous = in_each(state[_CLOSE])
     row = np.uint64(0)
     while row + WIDTH <= np.uint64(len(close)):
+        fetch((high, low, close), row + AHEAD)
         highs, lows, closes = load((high, low, close), row)
         before = before_each(closes, previous)
         reach = where(before > highs, before, highs) - where(before < lows, before, lows)
