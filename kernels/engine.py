@@ -111,22 +111,31 @@ def _viewer(kind: Any) -> Callable[..., Any]:
     return view  # type: ignore[no-any-return]
 
 
-_vector, _vector32 = _viewer(types.float64), _viewer(types.float32)
+_vector, _vector32, _integers = _viewer(types.float64), _viewer(types.float32), _viewer(types.int64)
+
+
+@intrinsic
+def _address(typing_context, array):  # type: ignore[no-untyped-def]
+    """Where the numbers of an array begin; `ctypes.data` says the same, but counts references."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.int64))
+
+    return types.int64(array), generate
 
 
 @kernel
-def _run(steps, states, places, rows):  # type: ignore[no-untyped-def]
-    """Run a program over one block; `states` is the address of the state, `places` tells those of the columns."""
-    for number in range(np.uint64(len(steps))):
-        address = steps[number, ADDRESS]
-        state = _vector(states + 8 * steps[number, STATE], steps[number, STATE_LENGTH])
-        a = _vector(places[steps[number, PLACES]], rows)
-        b = _vector(places[steps[number, PLACES + 1]], rows)
-        c = _vector(places[steps[number, PLACES + 2]], rows)
-        d = _vector(places[steps[number, PLACES + 3]], rows)
-        columns = steps[number, COLUMNS]
+def _run(steps, count, states, places, rows):  # type: ignore[no-untyped-def]
+    """Run `count` steps over one block; `steps` and `states` are addresses, `places` tells those of the columns."""
+    for number in range(count):
+        step = _integers(steps + number * 8 * STEP, STEP)
+        state = _vector(states + 8 * step[STATE], step[STATE_LENGTH])
+        a, b = _vector(places[step[PLACES]], rows), _vector(places[step[PLACES + 1]], rows)
+        c, d = _vector(places[step[PLACES + 2]], rows), _vector(places[step[PLACES + 3]], rows)
+        columns, address = step[COLUMNS], step[ADDRESS]
         if columns == EMIT:
-            _emit(a, _vector32(places[steps[number, PLACES + 1]], rows))
+            _emit(a, _vector32(places[step[PLACES + 1]], rows))
         elif columns == 2:
             _call(address, (state, a, b))
         elif columns == 3:
@@ -134,7 +143,7 @@ def _run(steps, states, places, rows):  # type: ignore[no-untyped-def]
         elif columns == 4:
             _call(address, (state, a, b, c, d))
         else:
-            _call(address, (state, a, b, c, d, _vector(places[steps[number, PLACES + 4]], rows)))
+            _call(address, (state, a, b, c, d, _vector(places[step[PLACES + 4]], rows)))
 
 
 @kernel
@@ -144,17 +153,17 @@ def _emit(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _lay_out(places, first, count, address, distance):  # type: ignore[no-untyped-def]
-    """Let `count` places from `first` be columns at `address` and so on, `distance` bytes apart; return the next."""
-    for number in range(count):
-        places[first + number] = address + number * distance
-    return first + count
+def _lay_out(places, first, end, address, distance):  # type: ignore[no-untyped-def]
+    """Let the places from `first` up to `end` be columns `distance` bytes apart."""
+    for place in range(np.uint64(first), np.uint64(end)):
+        places[place] = address
+        address += distance
 
 
 @kernel
-def _move_on(places, first, count, distance):  # type: ignore[no-untyped-def]
-    for number in range(first, first + count):
-        places[number] += distance
+def _move_on(places, first, end, distance):  # type: ignore[no-untyped-def]
+    for place in range(np.uint64(first), np.uint64(end)):
+        places[place] += distance
 
 
 @kernel
@@ -169,14 +178,18 @@ def advance(steps, state, places, pool, columns, out):  # type: ignore[no-untype
         columns: (inputs, rows) float64, each column contiguous.
         out: (outputs, rows) float32 to write into, each column contiguous.
     """
-    inputs, outputs, rows = columns.shape[0], out.shape[0], columns.shape[1]
-    first = _lay_out(places, 0, inputs, np.int64(columns.ctypes.data), columns.strides[0])
-    first = _lay_out(places, first, outputs, np.int64(out.ctypes.data), out.strides[0])
-    _lay_out(places, first, len(places) - first, np.int64(pool.ctypes.data), 8 * BLOCK)
-    for start in range(0, rows, BLOCK):
-        _run(steps, np.int64(state.ctypes.data), places, min(BLOCK, rows - start))
-        _move_on(places, 0, inputs, 8 * BLOCK)
-        _move_on(places, inputs, outputs, 4 * BLOCK)
+    table = _integers(_address(places), len(places))
+    inputs, slots = len(columns), len(columns) + len(out)
+    _lay_out(table, 0, inputs, _address(columns), columns.strides[0])
+    _lay_out(table, inputs, slots, _address(out), out.strides[0])
+    _lay_out(table, slots, len(table), _address(pool), 8 * BLOCK)
+    left = columns.shape[1]
+    while left > 0:
+        _run(_address(steps), len(steps), _address(state), table, min(left, BLOCK))
+        left -= BLOCK
+        if left > 0:
+            _move_on(table, 0, inputs, 8 * BLOCK)
+            _move_on(table, inputs, slots, 4 * BLOCK)
 
 
 @kernel
