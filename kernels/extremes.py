@@ -19,7 +19,7 @@ _TILE = 2048  # rows that are folded, then looked through for NaN while they are
 
 def extremum_state(window: int) -> Floats:
     """State of rolling minimum and maximum."""
-    return fold_state(window)
+    return fold_state(window, fold=MAXIMUM)
 
 
 rolling_min_state = rolling_max_state = extremum_state

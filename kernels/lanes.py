@@ -12,16 +12,15 @@ the last lane holds the sum so far.
 import math
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.imputils import lower_builtin
+from numba.core.imputils import lower_builtin, lower_constant
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, models, register_model
-
-from kernels.compilation import inlined
+from numba.extending import intrinsic, models, register_model, typeof_impl
 
 LANES = 8
 WIDTH = np.uint64(LANES)
@@ -313,23 +312,6 @@ def put_numbers(typing_context, array, index, numbers):  # type: ignore[no-untyp
     return types.void(array, types.uint64, numbers), generate
 
 
-def _joiner(combine: Callable[[Any, Any, Any], Any]) -> Any:
-    @intrinsic
-    def join(typing_context, one, other):  # type: ignore[no-untyped-def]
-        """The members of two bundles combined one by one; numbers go to every lane."""
-        has_lanes = lanes in (one.dtype, other.dtype)
-
-        def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-            pairs = zip(*(_members(builder, bundle) for bundle in arguments), strict=True)
-            if has_lanes:
-                pairs = ([_spread(builder, member) for member in pair] for pair in pairs)
-            return _bundled(context, builder, made.return_type, [combine(builder, *pair) for pair in pairs])
-
-        return types.UniTuple(lanes if has_lanes else types.float64, one.count)(one, other), generate
-
-    return join
-
-
 def _sum(builder: Any, one: Any, other: Any) -> Any:
     return builder.fadd(one, other)
 
@@ -339,7 +321,45 @@ def _larger(builder: Any, one: Any, other: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", other, one), other, one)
 
 
-add, larger = _joiner(_sum), _joiner(_larger)
+@dataclass(frozen=True)
+class Fold:
+    """How rows become one: `neutral` changes nothing."""
+
+    name: str
+    neutral: float
+    combine: Callable[[Any, Any, Any], Any]
+
+
+SUM = Fold("sum", 0.0, _sum)
+MAXIMUM = Fold("maximum", -math.inf, _larger)
+
+
+class _FoldType(types.Opaque):  # type: ignore[misc]
+    """A fold is a type of its own, so that code is made for each."""
+
+    def __init__(self, fold: Fold) -> None:
+        super().__init__(name=f"Fold({fold.name})")
+        self.fold = fold
+
+
+register_model(_FoldType)(models.OpaqueModel)
+typeof_impl.register(Fold)(lambda fold, context: _FoldType(fold))
+lower_constant(_FoldType)(lambda context, builder, kind, value: context.get_dummy_value())
+
+
+@intrinsic
+def join(typing_context, fold, one, other):  # type: ignore[no-untyped-def]
+    """Two bundles combined member by member; numbers go to every lane."""
+    has_lanes = lanes in (one.dtype, other.dtype)
+
+    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
+        members = [_members(builder, bundle) for bundle in arguments[1:]]
+        if has_lanes:
+            members = [[_spread(builder, member) for member in bundle] for bundle in members]
+        joined = [made.args[0].fold.combine(builder, *pair) for pair in zip(*members, strict=True)]
+        return _bundled(context, builder, made.return_type, joined)
+
+    return types.UniTuple(lanes if has_lanes else types.float64, one.count)(fold, one, other), generate
 
 
 _NONE = LANES  # the lane of a shuffle that is filled with what changes nothing
@@ -347,49 +367,33 @@ _UPWARD = ([8, 0, 8, 2, 8, 4, 8, 6], [8, 8, 1, 1, 8, 8, 5, 5], [8, 8, 8, 8, 3, 3
 _DOWNWARD = [[pick if pick == _NONE else 7 - pick for pick in reversed(step)] for step in _UPWARD]
 
 
-def _scan(picks: Sequence[Sequence[int]], neutral: float, combine: Callable[[Any, Any, Any], Any]) -> Any:
-    """A running combination of the lanes of each member."""
+def _on_members(change: Callable[[Any, Fold, Any], Any]) -> Any:
+    """An intrinsic of a fold and a bundle that changes each of its members."""
 
     @intrinsic
-    def scan(typing_context, bundle):  # type: ignore[no-untyped-def]
+    def changed(typing_context, fold, bundle):  # type: ignore[no-untyped-def]
         def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-            rest = _constant([neutral] * LANES)
-            scanned = []
-            for member in _members(builder, arguments[0]):
-                for step in picks:
-                    member = combine(builder, member, _shuffled(builder, member, rest, step))
-                scanned.append(member)
-            return _bundled(context, builder, made.return_type, scanned)
+            members = [change(builder, made.args[0].fold, member) for member in _members(builder, arguments[1])]
+            return _bundled(context, builder, made.return_type, members)
 
-        return bundle(bundle), generate
+        return bundle(fold, bundle), generate
 
-    return scan
+    return changed
 
 
-_prefix_sums = _scan(_UPWARD, 0.0, _sum)
-_suffix_sums = _scan(_DOWNWARD, 0.0, _sum)
-_prefix_maxima = _scan(_UPWARD, -math.inf, _larger)
-_suffix_maxima = _scan(_DOWNWARD, -math.inf, _larger)
+def _run(builder: Any, fold: Fold, member: Any, picks: Sequence[Sequence[int]]) -> Any:
+    for step in picks:
+        member = fold.combine(builder, member, _shuffled(builder, member, _constant([fold.neutral] * LANES), step))
+    return member
 
 
-def _shifter(fill: float) -> Any:
-    @intrinsic
-    def shifted(typing_context, bundle):  # type: ignore[no-untyped-def]
-        """Each lane takes the one after it, the last one `fill`."""
-
-        def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-            rest = _constant([fill] * LANES)
-            moved = [
-                _shuffled(builder, member, rest, range(1, LANES + 1)) for member in _members(builder, arguments[0])
-            ]
-            return _bundled(context, builder, made.return_type, moved)
-
-        return bundle(bundle), generate
-
-    return shifted
+def _shift(builder: Any, fold: Fold, member: Any) -> Any:
+    return _shuffled(builder, member, _constant([fold.neutral] * LANES), range(1, LANES + 1))
 
 
-_after_or_zero, _after_or_least = _shifter(0.0), _shifter(-math.inf)
+running_up = _on_members(lambda builder, fold, member: _run(builder, fold, member, _UPWARD))  # from the first lane on
+running_down = _on_members(lambda builder, fold, member: _run(builder, fold, member, _DOWNWARD))  # from the last on
+lanes_after = _on_members(_shift)  # each lane takes the one after it
 
 
 def _picker(number: int) -> Any:
@@ -406,49 +410,3 @@ def _picker(number: int) -> Any:
 
 
 first_lanes, last_lanes = _picker(0), _picker(LANES - 1)
-
-
-@inlined
-def _add_up(bundle):  # type: ignore[no-untyped-def]
-    return _prefix_sums(bundle)
-
-
-@inlined
-def _add_down(bundle):  # type: ignore[no-untyped-def]
-    return _suffix_sums(bundle)
-
-
-@inlined
-def _add_after(bundle):  # type: ignore[no-untyped-def]
-    return _after_or_zero(bundle)
-
-
-@inlined
-def _add(one, other):  # type: ignore[no-untyped-def]
-    return add(one, other)
-
-
-@inlined
-def _rise_up(bundle):  # type: ignore[no-untyped-def]
-    return _prefix_maxima(bundle)
-
-
-@inlined
-def _rise_down(bundle):  # type: ignore[no-untyped-def]
-    return _suffix_maxima(bundle)
-
-
-@inlined
-def _rise_after(bundle):  # type: ignore[no-untyped-def]
-    return _after_or_least(bundle)
-
-
-@inlined
-def _larger_of(one, other):  # type: ignore[no-untyped-def]
-    return larger(one, other)
-
-
-# How rows become one: running from the first lane, from the last, of the lanes after each, of two bundles.
-# Intrinsics are wrapped: Numba cannot hand them on.
-SUM = (_add_up, _add_down, _add_after, _add)
-MAXIMUM = (_rise_up, _rise_down, _rise_after, _larger_of)

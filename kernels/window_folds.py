@@ -28,8 +28,12 @@ from kernels.arrays import ROWS, Floats, checked_count
 from kernels.compilation import inlined
 from kernels.lanes import (
     LANES,
+    SUM,
     WIDTH,
+    Fold,
     first_lanes,
+    join,
+    lanes_after,
     last_lanes,
     load,
     load_columns,
@@ -39,6 +43,8 @@ from kernels.lanes import (
     places,
     put_numbers,
     row_of,
+    running_down,
+    running_up,
     store,
     store_between,
     store_columns,
@@ -48,7 +54,9 @@ WINDOW, POSITION, KIND = 1, 2, 3
 _ANCHORS = 4  # of each input, then the heads of each term, the rows of the block under way, the tails
 
 
-def fold_state(window: int, *, inputs: int = 1, terms: int = 1, kind: float = 0.0, least: int = 1) -> Floats:
+def fold_state(
+    window: int, *, inputs: int = 1, terms: int = 1, fold: Fold = SUM, kind: float = 0.0, least: int = 1
+) -> Floats:
     """State of so many folds over so many inputs, about `(inputs + terms) * window` numbers.
 
     Args:
@@ -59,6 +67,7 @@ def fold_state(window: int, *, inputs: int = 1, terms: int = 1, kind: float = 0.
     state[WINDOW], state[KIND] = window, kind
     tails = state[len(state) - terms * _room(window) :].reshape(terms, _room(window))
     tails[:, : window - 1] = math.nan  # no window is full before the first block is
+    tails[:, window - 1] = fold.neutral
     return state
 
 
@@ -94,15 +103,14 @@ def _take_tails(state, inputs, nothing, terms, fold, rows_from, first):  # type:
     window = np.uint64(state[WINDOW])
     room, _, tails = _layout(state, inputs, nothing)
     anchors = numbers_at(state, np.uint64(_ANCHORS), row_of(inputs, np.uint64(0)))
-    _, downward, after, join = fold
     behind = nothing
     group = room
     while group > 0:
         group -= WIDTH
         rows = rows_from(state, inputs, nothing, first + group, window - group, anchors)
-        running = downward(terms(rows, anchors, places(float(group)) - state[WINDOW]))
-        store_columns(state, tails + group, room, join(after(running), behind))
-        behind = join(behind, first_lanes(running))
+        running = running_down(fold, terms(rows, anchors, places(float(group)) - state[WINDOW]))
+        store_columns(state, tails + group, room, join(fold, lanes_after(fold, running), behind))
+        behind = join(fold, behind, first_lanes(running))
 
 
 @inlined
@@ -130,7 +138,6 @@ def _keep(state, inputs, nothing, position, row, count):  # type: ignore[no-unty
 def _take_rows(state, inputs, outs, nothing, terms, fold, finish, position, row, count):  # type: ignore[no-untyped-def]
     """Take rows of one block, which the rings hold already where they do not begin with a group."""
     room, _, tails = _layout(state, inputs, nothing)
-    upward, _, _, join = fold
     kind, width = state[KIND], state[WINDOW]
     anchors = numbers_at(state, np.uint64(_ANCHORS), row_of(inputs, np.uint64(0)))
     at_heads = np.uint64(_ANCHORS + len(inputs))
@@ -145,8 +152,8 @@ def _take_rows(state, inputs, outs, nothing, terms, fold, finish, position, row,
         else:
             values = _from_inputs(state, inputs, nothing, origin + group, there, anchors)
         place = places(float(group))
-        running = upward(terms(values, anchors, place))
-        folded = join(load_columns(state, tails + group, room, nothing), join(running, heads))
+        running = running_up(fold, terms(values, anchors, place))
+        folded = join(fold, load_columns(state, tails + group, room, nothing), join(fold, running, heads))
         made = finish(kind, folded, values, anchors, place, width)
         if group < position or there < WIDTH:
             begin = position - group if group < position else np.uint64(0)
@@ -154,7 +161,7 @@ def _take_rows(state, inputs, outs, nothing, terms, fold, finish, position, row,
         else:
             store(outs, origin + group, made)
         if there >= WIDTH:
-            heads = join(heads, last_lanes(running))
+            heads = join(fold, heads, last_lanes(running))
         group += WIDTH
     put_numbers(state, at_heads, heads)
 
