@@ -4,7 +4,7 @@ A value of this type holds eight float64, one a row. LLVM turns it into whatever
 operations are the same ones in the same order on each, so that the bits are too. Functions here take bundles, that is
 tuples: of arrays, of lanes, of numbers; what is done to a bundle is done to each of its members.
 
-A running sum inside eight rows, `prefix_sums`, is made of three additions of pairs, pairs of pairs, and halves: lane 5
+A running sum of eight rows, `running_up`, is made of three additions of pairs, pairs of pairs, and halves: lane 5
 holds ((x0 + x1) + (x2 + x3)) + (x4 + x5). Rows that have not come yet may be 0: lanes before them do not change, and
 the last lane holds the sum so far.
 """
@@ -25,10 +25,9 @@ from numba.extending import intrinsic, models, register_model, typeof_impl
 LANES = 8
 WIDTH = np.uint64(LANES)
 
-_NUMBER, _FLAG, _COUNT, _INDEX = ir.DoubleType(), ir.IntType(1), ir.IntType(64), ir.IntType(32)
-_VECTOR, _FLAGS = ir.VectorType(_NUMBER, LANES), ir.VectorType(_FLAG, LANES)
-_UNKNOWN = ir.Constant(_VECTOR, ir.Undefined)
-_ALIGNMENT = 8  # bytes: rows begin anywhere
+_NUMBER, _FLAG, COUNT, INDEX = ir.DoubleType(), ir.IntType(1), ir.IntType(64), ir.IntType(32)
+VECTOR, FLAGS = ir.VectorType(_NUMBER, LANES), ir.VectorType(_FLAG, LANES)
+_UNKNOWN = ir.Constant(VECTOR, ir.Undefined)
 
 
 class _LanesType(types.Type):  # type: ignore[misc]
@@ -44,33 +43,33 @@ class _MaskType(types.Type):  # type: ignore[misc]
 @register_model(_LanesType)
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, VECTOR)
 
 
 @register_model(_MaskType)
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _FLAGS)
+        super().__init__(manager, kind, FLAGS)
 
 
 lanes, mask = _LanesType(), _MaskType()
 
 
-def _constant(values: Sequence[float]) -> ir.Constant:
-    return ir.Constant(_VECTOR, [ir.Constant(_NUMBER, value) for value in values])
+def constant(values: Sequence[float]) -> ir.Constant:
+    return ir.Constant(VECTOR, [ir.Constant(_NUMBER, value) for value in values])
 
 
-def _spread(builder: Any, value: Any) -> Any:
+def spread(builder: Any, value: Any) -> Any:
     """A number in all lanes; lanes as they are."""
-    if value.type == _VECTOR:
+    if value.type == VECTOR:
         return value
-    first = builder.insert_element(_UNKNOWN, value, ir.Constant(_INDEX, 0))
+    first = builder.insert_element(_UNKNOWN, value, ir.Constant(INDEX, 0))
     return _shuffled(builder, first, _UNKNOWN, [0] * LANES)
 
 
 def _shuffled(builder: Any, one: Any, other: Any, picks: Sequence[int]) -> Any:
     """Lanes picked from two: 0 to 7 are those of `one`, 8 to 15 those of `other`."""
-    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_INDEX, LANES), list(picks)))
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(INDEX, LANES), list(picks)))
 
 
 def _operator(function: Any, result: Any, build: Callable[[Any, Any, Any], Any]) -> None:
@@ -82,7 +81,7 @@ def _operator(function: Any, result: Any, build: Callable[[Any, Any, Any], Any])
         cases = [signature(result, *pair) for pair in pairs]
 
     def lower(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
-        return build(builder, *(_spread(builder, argument) for argument in arguments))
+        return build(builder, *(spread(builder, argument) for argument in arguments))
 
     for pair in pairs:
         lower_builtin(function, *pair)(lower)
@@ -103,7 +102,7 @@ def where(typing_context, chosen, one, other):  # type: ignore[no-untyped-def]
     """`one` in the lanes that the mask names, else `other`; both lanes or numbers."""
 
     def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        return builder.select(arguments[0], _spread(builder, arguments[1]), _spread(builder, arguments[2]))
+        return builder.select(arguments[0], spread(builder, arguments[1]), spread(builder, arguments[2]))
 
     return lanes(chosen, one, other), generate
 
@@ -113,7 +112,7 @@ def square_root(typing_context, values):  # type: ignore[no-untyped-def]
     """Square root of each lane; NaN below 0."""
 
     def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        function = _declared(builder, "llvm.sqrt.v8f64", ir.FunctionType(_VECTOR, [_VECTOR]))
+        function = declared(builder, "llvm.sqrt.v8f64", ir.FunctionType(VECTOR, [VECTOR]))
         return builder.call(function, arguments)
 
     return lanes(values), generate
@@ -124,192 +123,23 @@ def places(typing_context, first):  # type: ignore[no-untyped-def]
     """first, first + 1, ..., first + 7."""
 
     def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        return builder.fadd(_spread(builder, arguments[0]), _constant(range(LANES)))
+        return builder.fadd(spread(builder, arguments[0]), constant(range(LANES)))
 
     return lanes(types.float64), generate
 
 
-def _members(builder: Any, bundle: Any) -> list[Any]:
-    return [builder.extract_value(bundle, number) for number in range(bundle.type.count)]
-
-
-def _bundled(context: Any, builder: Any, kind: Any, members: Sequence[Any]) -> Any:
-    return context.make_tuple(builder, kind, members)
-
-
-def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
-
-
-def _places_before(builder: Any, limit: Any) -> Any:
-    """Flags of the lanes below `limit`."""
-    numbers = ir.VectorType(_COUNT, LANES)
-    first = builder.insert_element(ir.Constant(numbers, ir.Undefined), limit, ir.Constant(_INDEX, 0))
-    limits = builder.shuffle_vector(
-        first, ir.Constant(numbers, ir.Undefined), ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
-    )
-    return builder.icmp_unsigned("<", ir.Constant(numbers, list(range(LANES))), limits)
-
-
-@intrinsic
-def load(typing_context, arrays, index):  # type: ignore[no-untyped-def]
-    """Rows `index` to `index + 7` of each array, all of which it must have."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        bundle, index = arguments
-        kind = made.args[0].dtype
-        read = [
-            builder.load(_address(context, builder, kind, array, index), align=_ALIGNMENT)
-            for array in _members(builder, bundle)
-        ]
-        return _bundled(context, builder, made.return_type, read)
-
-    return types.UniTuple(lanes, arrays.count)(arrays, types.uint64), generate
-
-
-@intrinsic
-def load_first(typing_context, arrays, index, count, rest):  # type: ignore[no-untyped-def]
-    """As `load`, but only `count` rows are there: the lanes after them hold `rest`, a number for each array."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        bundle, index, count, rest = arguments
-        flags = _places_before(builder, count)
-        read = [
-            _load_masked(builder, _address(context, builder, made.args[0].dtype, array, index), flags, other)
-            for array, other in zip(_members(builder, bundle), _members(builder, rest), strict=True)
-        ]
-        return _bundled(context, builder, made.return_type, read)
-
-    return types.UniTuple(lanes, arrays.count)(arrays, types.uint64, types.uint64, rest), generate
-
-
-def _load_masked(builder: Any, address: Any, flags: Any, other: Any) -> Any:
-    kind = ir.FunctionType(_VECTOR, [_VECTOR.as_pointer(), _INDEX, _FLAGS, _VECTOR])
-    function = _declared(builder, "llvm.masked.load.v8f64.p0", kind)
-    return builder.call(function, [address, ir.Constant(_INDEX, _ALIGNMENT), flags, _spread(builder, other)])
-
-
-def _declared(builder: Any, name: str, kind: Any) -> Any:
+def declared(builder: Any, name: str, kind: Any) -> Any:
+    """A function of LLVM, declared once in a module."""
     found = builder.module.globals.get(name)
     return ir.Function(builder.module, kind, name) if found is None else found
 
 
-@intrinsic
-def load_columns(typing_context, array, index, stride, like):  # type: ignore[no-untyped-def]
-    """Eight rows of as many columns as `like` has members; the columns lie `stride` apart in one array."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        array, index, stride, _ = arguments
-        read = []
-        for _ in range(made.args[3].count):
-            read.append(builder.load(_address(context, builder, made.args[0], array, index), align=_ALIGNMENT))
-            index = builder.add(index, stride)
-        return _bundled(context, builder, made.return_type, read)
-
-    return types.UniTuple(lanes, like.count)(array, types.uint64, types.uint64, like), generate
+def members_of(builder: Any, bundle: Any) -> list[Any]:
+    return [builder.extract_value(bundle, number) for number in range(bundle.type.count)]
 
 
-@intrinsic
-def load_first_of_columns(typing_context, array, index, stride, count, rest):  # type: ignore[no-untyped-def]
-    """As `load_columns`, but only `count` rows are there: the lanes after them hold `rest`, a number a column."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        array, index, stride, count, rest = arguments
-        flags = _places_before(builder, count)
-        read = []
-        for other in _members(builder, rest):
-            read.append(_load_masked(builder, _address(context, builder, made.args[0], array, index), flags, other))
-            index = builder.add(index, stride)
-        return _bundled(context, builder, made.return_type, read)
-
-    return types.UniTuple(lanes, rest.count)(array, types.uint64, types.uint64, types.uint64, rest), generate
-
-
-@intrinsic
-def store_columns(typing_context, array, index, stride, bundle):  # type: ignore[no-untyped-def]
-    """Write eight rows of columns that lie `stride` apart in one array."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        array, index, stride, bundle = arguments
-        for member in _members(builder, bundle):
-            builder.store(member, _address(context, builder, made.args[0], array, index), align=_ALIGNMENT)
-            index = builder.add(index, stride)
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64, types.uint64, bundle), generate
-
-
-@intrinsic
-def store(typing_context, arrays, index, bundle):  # type: ignore[no-untyped-def]
-    """Write rows `index` to `index + 7` of each array."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        arrays, index, bundle = arguments
-        for array, member in zip(_members(builder, arrays), _members(builder, bundle), strict=True):
-            address = _address(context, builder, made.args[0].dtype, array, index)
-            builder.store(member, address, align=_ALIGNMENT)
-        return context.get_dummy_value()
-
-    return types.void(arrays, types.uint64, bundle), generate
-
-
-@intrinsic
-def store_between(typing_context, arrays, index, begin, end, bundle):  # type: ignore[no-untyped-def]
-    """As `store`, but only the lanes from `begin` up to `end`; the other rows need not be there."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        arrays, index, begin, end, bundle = arguments
-        flags = builder.and_(_places_before(builder, end), builder.not_(_places_before(builder, begin)))
-        kind = ir.FunctionType(ir.VoidType(), [_VECTOR, _VECTOR.as_pointer(), _INDEX, _FLAGS])
-        function = _declared(builder, "llvm.masked.store.v8f64.p0", kind)
-        for array, member in zip(_members(builder, arrays), _members(builder, bundle), strict=True):
-            address = _address(context, builder, made.args[0].dtype, array, index)
-            builder.call(function, [member, address, ir.Constant(_INDEX, _ALIGNMENT), flags])
-        return context.get_dummy_value()
-
-    return types.void(arrays, types.uint64, types.uint64, types.uint64, bundle), generate
-
-
-@intrinsic
-def numbers_at(typing_context, array, index, like):  # type: ignore[no-untyped-def]
-    """As many numbers in a row as `like` has members."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        array, index, _ = arguments
-        data = context.make_array(made.args[0])(context, builder, array).data
-        offsets = [builder.add(index, ir.Constant(_COUNT, number)) for number in range(made.args[2].count)]
-        read = [builder.load(builder.gep(data, [offset])) for offset in offsets]
-        return _bundled(context, builder, made.return_type, read)
-
-    return types.UniTuple(types.float64, like.count)(array, types.uint64, like), generate
-
-
-@intrinsic
-def row_of(typing_context, arrays, index):  # type: ignore[no-untyped-def]
-    """One number of each array."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        bundle, index = arguments
-        kind = made.args[0].dtype
-        data = [context.make_array(kind)(context, builder, array).data for array in _members(builder, bundle)]
-        return _bundled(context, builder, made.return_type, [builder.load(builder.gep(d, [index])) for d in data])
-
-    return types.UniTuple(types.float64, arrays.count)(arrays, types.uint64), generate
-
-
-@intrinsic
-def put_numbers(typing_context, array, index, numbers):  # type: ignore[no-untyped-def]
-    """Write numbers in a row."""
-
-    def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        array, index, numbers = arguments
-        data = context.make_array(made.args[0])(context, builder, array).data
-        for place, number in enumerate(_members(builder, numbers)):
-            builder.store(number, builder.gep(data, [builder.add(index, ir.Constant(_COUNT, place))]))
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64, numbers), generate
+def bundled(context: Any, builder: Any, kind: Any, members: Sequence[Any]) -> Any:
+    return context.make_tuple(builder, kind, members)
 
 
 def _sum(builder: Any, one: Any, other: Any) -> Any:
@@ -353,11 +183,11 @@ def join(typing_context, fold, one, other):  # type: ignore[no-untyped-def]
     has_lanes = lanes in (one.dtype, other.dtype)
 
     def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-        members = [_members(builder, bundle) for bundle in arguments[1:]]
+        members = [members_of(builder, bundle) for bundle in arguments[1:]]
         if has_lanes:
-            members = [[_spread(builder, member) for member in bundle] for bundle in members]
+            members = [[spread(builder, member) for member in bundle] for bundle in members]
         joined = [made.args[0].fold.combine(builder, *pair) for pair in zip(*members, strict=True)]
-        return _bundled(context, builder, made.return_type, joined)
+        return bundled(context, builder, made.return_type, joined)
 
     return types.UniTuple(lanes if has_lanes else types.float64, one.count)(fold, one, other), generate
 
@@ -373,8 +203,8 @@ def _on_members(change: Callable[[Any, Fold, Any], Any]) -> Any:
     @intrinsic
     def changed(typing_context, fold, bundle):  # type: ignore[no-untyped-def]
         def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-            members = [change(builder, made.args[0].fold, member) for member in _members(builder, arguments[1])]
-            return _bundled(context, builder, made.return_type, members)
+            members = [change(builder, made.args[0].fold, member) for member in members_of(builder, arguments[1])]
+            return bundled(context, builder, made.return_type, members)
 
         return bundle(fold, bundle), generate
 
@@ -383,12 +213,12 @@ def _on_members(change: Callable[[Any, Fold, Any], Any]) -> Any:
 
 def _run(builder: Any, fold: Fold, member: Any, picks: Sequence[Sequence[int]]) -> Any:
     for step in picks:
-        member = fold.combine(builder, member, _shuffled(builder, member, _constant([fold.neutral] * LANES), step))
+        member = fold.combine(builder, member, _shuffled(builder, member, constant([fold.neutral] * LANES), step))
     return member
 
 
 def _shift(builder: Any, fold: Fold, member: Any) -> Any:
-    return _shuffled(builder, member, _constant([fold.neutral] * LANES), range(1, LANES + 1))
+    return _shuffled(builder, member, constant([fold.neutral] * LANES), range(1, LANES + 1))
 
 
 running_up = _on_members(lambda builder, fold, member: _run(builder, fold, member, _UPWARD))  # from the first lane on
@@ -400,9 +230,9 @@ def _picker(number: int) -> Any:
     @intrinsic
     def pick(typing_context, bundle):  # type: ignore[no-untyped-def]
         def generate(context, builder, made, arguments):  # type: ignore[no-untyped-def]
-            place = ir.Constant(_INDEX, number)
-            picked = [builder.extract_element(member, place) for member in _members(builder, arguments[0])]
-            return _bundled(context, builder, made.return_type, picked)
+            place = ir.Constant(INDEX, number)
+            picked = [builder.extract_element(member, place) for member in members_of(builder, arguments[0])]
+            return bundled(context, builder, made.return_type, picked)
 
         return types.UniTuple(types.float64, bundle.count)(bundle), generate
 

@@ -26,6 +26,18 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats, checked_count
 from kernels.compilation import inlined
+from kernels.lane_memory import (
+    load,
+    load_columns,
+    load_first,
+    load_first_of_columns,
+    numbers_at,
+    put_numbers,
+    row_of,
+    store,
+    store_between,
+    store_columns,
+)
 from kernels.lanes import (
     LANES,
     SUM,
@@ -35,19 +47,9 @@ from kernels.lanes import (
     join,
     lanes_after,
     last_lanes,
-    load,
-    load_columns,
-    load_first,
-    load_first_of_columns,
-    numbers_at,
     places,
-    put_numbers,
-    row_of,
     running_down,
     running_up,
-    store,
-    store_between,
-    store_columns,
 )
 
 WINDOW, POSITION, KIND = 1, 2, 3

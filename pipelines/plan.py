@@ -14,7 +14,7 @@ from kernels.operations import OPERATIONS
 from pipelines.expressions import Call, Column, Constant, Expression, Kernel, Operation
 
 # Part of every saved state: raise it when a kernel's state or values change, so that older states are refused.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 _Key = tuple[Kernel, tuple[int | float, ...], tuple[Expression, ...]]
 
