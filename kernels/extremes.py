@@ -8,18 +8,23 @@ import math
 
 import numpy as np
 
-from kernels.arrays import Floats, run
-from kernels.compilation import inlined, kernel
-from kernels.lanes import MAXIMUM
+from kernels.arrays import ROWS, Floats, run
+from kernels.compilation import ONE, inlined, kernel
+from kernels.lane_memory import load, store
+from kernels.lanes import MAXIMUM, WIDTH, join
 from kernels.window_folds import KIND, WINDOW, fold_state, fold_windows
 
 _BLANK = KIND  # how many of the coming rows give NaN
 _TILE = 2048  # rows that are folded, then looked through for NaN while they are in the first-level cache
+_SHORT = 16  # up to this window, looking at all rows of each is faster than a fold
+_RING = 6  # of a short window: row r of all stands in slot r modulo `window`
 
 
 def extremum_state(window: int) -> Floats:
     """State of rolling minimum and maximum."""
-    return fold_state(window, fold=MAXIMUM)
+    state = fold_state(window, fold=MAXIMUM)
+    state[_BLANK] = window - 1
+    return state
 
 
 rolling_min_state = rolling_max_state = extremum_state
@@ -46,6 +51,49 @@ def _smallest(kind, folded, values, anchors, place, window):  # type: ignore[no-
 
 
 @inlined
+def _look_at_all(state, x, out, sign):  # type: ignore[no-untyped-def]
+    """Compare all rows of each window, in loops over many windows where their rows are all in `x`."""
+    window, rows, ring = np.uint64(state[WINDOW]), np.uint64(len(x)), np.uint64(_RING)
+    few = min(rows, window - ONE)
+    for row in range(few):  # with rows of earlier calls, which are in the ring
+        _remember(state, x, row)
+        out[row] = _largest_of(state, ring, window, sign)
+    row = few
+    while row < rows:
+        if row + WIDTH <= rows:
+            best = _signed(load((x,), row), sign)
+            for back in range(ONE, window):
+                best = join(MAXIMUM, best, _signed(load((x,), row - back), sign))
+            store((out,), row, (best[0] * sign + 0.0,))
+            row += WIDTH
+        else:
+            out[row] = _largest_of(x, row + ONE - window, window, sign)
+            row += ONE
+    for row in range(max(few, rows - min(rows, window)), rows):
+        _remember(state, x, row)
+    state[ROWS] += float(rows)
+
+
+@inlined
+def _signed(rows, sign):  # type: ignore[no-untyped-def]
+    return (rows[0] * sign,)
+
+
+@inlined
+def _remember(state, x, row):  # type: ignore[no-untyped-def]
+    state[np.uint64(_RING) + (np.uint64(state[ROWS]) + row) % np.uint64(state[WINDOW])] = x[row]
+
+
+@inlined
+def _largest_of(values, first, count, sign):  # type: ignore[no-untyped-def]
+    largest = -math.inf
+    for step in range(count):
+        value = sign * values[first + step]
+        largest = value if value > largest else largest
+    return sign * largest + 0.0
+
+
+@inlined
 def _blank(state, x, out):  # type: ignore[no-untyped-def]
     """Write NaN to rows whose window holds one."""
     missing = 0
@@ -65,7 +113,10 @@ def _blank(state, x, out):  # type: ignore[no-untyped-def]
 def rolling_max_update(state, x, out):  # type: ignore[no-untyped-def]
     for start in range(0, len(x), _TILE):
         rows = slice(start, min(start + _TILE, len(x)))
-        fold_windows(state, (x[rows],), (out[rows],), (-math.inf,), _value, MAXIMUM, _largest)
+        if state[WINDOW] <= _SHORT:
+            _look_at_all(state, x[rows], out[rows], 1.0)
+        else:
+            fold_windows(state, (x[rows],), (out[rows],), (-math.inf,), _value, MAXIMUM, _largest)
         _blank(state, x[rows], out[rows])
 
 
@@ -73,7 +124,10 @@ def rolling_max_update(state, x, out):  # type: ignore[no-untyped-def]
 def rolling_min_update(state, x, out):  # type: ignore[no-untyped-def]
     for start in range(0, len(x), _TILE):
         rows = slice(start, min(start + _TILE, len(x)))
-        fold_windows(state, (x[rows],), (out[rows],), (-math.inf,), _opposite, MAXIMUM, _smallest)
+        if state[WINDOW] <= _SHORT:
+            _look_at_all(state, x[rows], out[rows], -1.0)
+        else:
+            fold_windows(state, (x[rows],), (out[rows],), (-math.inf,), _opposite, MAXIMUM, _smallest)
         _blank(state, x[rows], out[rows])
 
 
