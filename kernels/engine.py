@@ -23,7 +23,7 @@ from kernels.arrays import Floats
 from kernels.compilation import kernel
 from kernels.interleave import interleave
 
-BLOCK = 1024  # rows
+BLOCK = 2048  # rows
 _LINE = 64  # bytes of a line of the cache
 
 # Step layout: how many columns the kernel takes, 0 to emit; its address; first and length of its state; the places of
