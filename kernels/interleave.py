@@ -26,22 +26,23 @@ def _swapped(builder: Any, lines: list[Any], distance: int) -> list[Any]:
     return made
 
 
+def _line(builder: Any, start: Any, step: Any, number: int) -> Any:
+    """Where line `number` lies, when the first begins at `start` and each `step` bytes after the one before."""
+    place = builder.add(start, builder.mul(step, ir.Constant(step.type, number)))
+    return builder.inttoptr(place, _LANES.as_pointer())
+
+
 @intrinsic
 def _turn(typing_context, source, source_step, target, target_step):  # type: ignore[no-untyped-def]
     """Read eight lines of eight float32 from one address on, write their columns as lines from another on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         source, source_step, target, target_step = arguments
-
-        def line(start, step, number):  # type: ignore[no-untyped-def]
-            place = builder.add(start, builder.mul(step, ir.Constant(step.type, number)))
-            return builder.inttoptr(place, _LANES.as_pointer())
-
-        lines = [builder.load(line(source, source_step, number), align=4) for number in range(SIDE)]
+        lines = [builder.load(_line(builder, source, source_step, number), align=4) for number in range(SIDE)]
         for distance in (1, 2, 4):
             lines = _swapped(builder, lines, distance)
         for number, made in enumerate(lines):
-            builder.store(made, line(target, target_step, number), align=4)
+            builder.store(made, _line(builder, target, target_step, number), align=4)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64, types.int64), generate

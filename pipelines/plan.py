@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,15 +117,13 @@ class _Compiler:
         return len(COLUMN_NAMES) + len(self.outputs) + self._slot_of[part]
 
     def _call(self, part: Call) -> None:
-        wanted = self._wanted[_key(part)]
-        kernel, outputs = part.kernel, range(len(part.kernel.names))
-        if kernel.alone and len(wanted) == 1:
-            kernel, outputs = kernel.alone[part.output], range(part.output, part.output + 1)
-        made = [Call(part.kernel, part.parameters, part.parts, output) for output in outputs]
+        wanted = {part.kernel.names[output] for output in self._wanted[_key(part)]}
+        kernel = part.kernel.at_least(wanted)
+        made = [replace(part, output=part.kernel.names.index(name)) for name in kernel.names]
         self._add_call(kernel.update, kernel.state(*part.parameters), part.operands, made)
         self._kernels.append(kernel)
-        for output in made:
-            if output.output not in wanted:
+        for name, output in zip(kernel.names, made, strict=True):
+            if name not in wanted:
                 self._release(output)
 
     def _add_call(

@@ -274,16 +274,24 @@ def test_equal_expressions_share_their_steps_wherever_they_were_written() -> Non
 
 @pytest.mark.parametrize("window", [2, 20, 64])
 @pytest.mark.parametrize("kind", ["market", "flat", "missing", "huge"])
-def test_one_output_of_a_kernel_has_the_bits_of_all(window: int, kind: str) -> None:
-    statistics = [statistic(bars.close, window) for statistic in (mean, std, zscore)]
+def test_some_outputs_of_a_kernel_have_the_bits_of_all(window: int, kind: str) -> None:
+    statistics = [statistic(bars.close, window) for statistic in (rolling_sum, mean, std, zscore)]
     rows = KINDS[kind]()
     together = _run(compile_program(statistics), rows)
-    for row, statistic in enumerate(statistics):
-        alone = compile_program([statistic])
-        assert len(alone.kernels[0].names) == 1
-        assert _run(alone, rows).tobytes() == together[row].tobytes()
-    pair = _run(compile_program(statistics[1:]), rows)
-    assert pair.tobytes() == together[1:].tobytes()
+    for count in (1, 2, 3):
+        for some in itertools.combinations(range(4), count):
+            program = compile_program([statistics[number] for number in some])
+            assert len(program.kernels) == 1
+            assert _run(program, rows).tobytes() == together[list(some)].tobytes()
+
+
+def test_a_plan_takes_the_smallest_kernel_that_gives_what_it_needs() -> None:
+    def made_for(*statistics: Callable[[Expression, int], Expression]) -> int:
+        (kernel,) = compile_program([statistic(bars.close, 20) for statistic in statistics]).kernels
+        return len(kernel.names)
+
+    assert [made_for(one) for one in (rolling_sum, mean, std, zscore)] == [1, 1, 1, 1]
+    assert [made_for(rolling_sum, mean), made_for(std, zscore), made_for(zscore, rolling_sum)] == [2, 3, 4]
 
 
 def test_constants_and_inputs_can_be_outputs() -> None:
