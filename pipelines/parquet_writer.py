@@ -1,0 +1,259 @@
+"""Parquet files of what a feature store holds: times and floats, none of them null.
+
+Why not a library: encoding is four fifths of a build, and `docs/encoding.md` shows what the general writers take for the
+same bytes. This one knows that nothing is null and nothing repeats, so there are no levels and no dictionaries: each
+page is one pass over a column, a compressor and a checksum.
+
+- Times: DELTA_BINARY_PACKED, with minimum and maximum. Floats: BYTE_STREAM_SPLIT under a compressor; uncompressed they
+  are written as they lie in memory. A NaN is a value, its payload stays.
+- Data pages of version 1, which every reader knows, with the CRC that readers check on demand.
+- Equal rows, settings and library versions give equal bytes.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from kernels.byte_streams import split_bytes
+from kernels.delta_packing import pack_deltas, packed_bytes_at_most
+from pipelines.errors import DataError
+from pipelines.parquet_thrift import I16, I32, I64, Struct, encode
+
+Codec = Literal["none", "snappy", "lz4", "zstd"]
+Kind = Literal["timestamp", "int64", "float32", "float64"]
+Columns = Mapping[str, NDArray[Any]]
+
+PAGE_ROWS = 1 << 17  # a float32 column's split page is 512 kB and stays in the second-level cache; each of its four
+# streams is one zstd block, so those that do not compress are stored and cost nothing to read
+CREATED_BY = b"stockbot-hp version 1"  # the form that readers parse; raised when the bytes of equal rows change
+_MAGIC = b"PAR1"
+
+_INT64, _FLOAT, _DOUBLE = 2, 4, 5  # physical types
+_PLAIN, _RLE, _DELTA_BINARY_PACKED, _BYTE_STREAM_SPLIT = 0, 3, 5, 9
+_REQUIRED = 0
+_DATA_PAGE = 0
+_TIMESTAMP_NS_UTC: Struct = {8: {1: True, 2: {3: {}}}}  # adjusted to UTC; the unit is NANOS
+
+
+@dataclass(frozen=True)
+class _Type:
+    dtype: Any
+    physical: int
+    logical: Struct | None = None
+
+
+_TYPES: dict[str, _Type] = {
+    "timestamp": _Type(np.int64, _INT64, _TIMESTAMP_NS_UTC),
+    "int64": _Type(np.int64, _INT64),
+    "float32": _Type(np.float32, _FLOAT),
+    "float64": _Type(np.float64, _DOUBLE),
+}
+_CODECS: dict[str, tuple[int, str]] = {  # number in Parquet, name in pyarrow
+    "none": (0, "uncompressed"), "snappy": (1, "snappy"), "lz4": (7, "lz4_raw"), "zstd": (6, "zstd"),
+}  # fmt: skip
+
+
+class Sink(Protocol):
+    """What takes the bytes, whole and in order: a buffered binary file, for one. What it is given is only valid during
+    the call."""
+
+    def write(self, data: Any, /) -> object: ...
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the columns are encoded; `docs/encoding.md` has the measurements behind the defaults.
+
+    Attributes:
+        codec: of every page. level: of zstd, 1 to 22; None is 1, and the only choice for the others.
+        row_group_rows: rows a reader decodes together, and a writer holds.
+    """
+
+    codec: Codec = "lz4"
+    level: int | None = None
+    row_group_rows: int = PAGE_ROWS
+
+    def __post_init__(self) -> None:
+        if self.codec not in _CODECS:
+            raise DataError(f"codec: expected one of {', '.join(_CODECS)}, received {self.codec!r}")
+        if self.level is not None and (self.codec != "zstd" or not 1 <= self.level <= 22):
+            raise DataError(f"level: expected none, or 1 to 22 with zstd, received {self.level} with {self.codec}")
+        if not 1 <= self.row_group_rows < 1 << 31:
+            raise DataError(f"row_group_rows: expected 1 to {(1 << 31) - 1}, received {self.row_group_rows}")
+
+
+class ParquetWriter:
+    """Writes one Parquet file: rows by `write`, then the footer by `close`.
+
+    It holds two pages and no rows, releases the GIL while it encodes, and leaves opening, hashing and syncing to the
+    owner of the sink.
+    """
+
+    def __init__(self, sink: Sink, kinds: Mapping[str, Kind], encoding: Encoding | None = None) -> None:
+        """
+        Args:
+            kinds: of each column, in order.
+
+        Raises:
+            DataError: no columns.
+        """
+        if not kinds:
+            raise DataError("a Parquet file needs at least one column, received none")
+        self._sink = sink
+        self._types = {name: _TYPES[kind] for name, kind in kinds.items()}
+        self._encoding = encoding or Encoding()
+        self._compressor = _compressor(self._encoding)
+        self._scratch = np.empty(0, np.uint8)
+        self._groups: list[Struct] = []
+        self._rows = 0
+        self._at = 0
+        self._put(_MAGIC)
+
+    def write(self, columns: Columns) -> None:
+        """Write rows as row groups of the encoding's size, of which the last may be smaller; no rows write nothing.
+
+        Args:
+            columns: all columns, each (time,) and of its kind. Contiguous ones, such as the rows of a (features, time)
+                matrix, are read where they are.
+
+        Raises:
+            DataError: other columns than the file has, or of other lengths or types.
+        """
+        arrays = self._checked(columns)
+        rows = len(arrays[0])
+        for start in range(0, rows, self._encoding.row_group_rows):
+            stop = min(start + self._encoding.row_group_rows, rows)
+            self._write_group([array[start:stop] for array in arrays])
+
+    def close(self) -> None:
+        """Write the footer; the sink stays open."""
+        footer = encode(self._footer())
+        self._put(footer)
+        self._put(len(footer).to_bytes(4, "little") + _MAGIC)
+
+    def _checked(self, columns: Columns) -> list[NDArray[Any]]:
+        if list(columns) != list(self._types):
+            raise DataError(f"columns: expected {', '.join(self._types)}, received {', '.join(columns)}")
+        rows = len(next(iter(columns.values())))
+        for name, array in columns.items():
+            if array.dtype != self._types[name].dtype or array.shape != (rows,):
+                expected = f"{np.dtype(self._types[name].dtype)} of shape ({rows},)"
+                raise DataError(f"column {name}: expected {expected}, received {array.dtype} of shape {array.shape}")
+        return [np.ascontiguousarray(array) for array in columns.values()]
+
+    def _write_group(self, arrays: Sequence[NDArray[Any]]) -> None:
+        start, rows = self._at, len(arrays[0])
+        chunks = [self._write_chunk(name, array) for name, array in zip(self._types, arrays, strict=True)]
+        self._groups.append(
+            {
+                1: [{2: I64(0), 3: chunk} for chunk in chunks],
+                2: I64(sum(chunk[6].number for chunk in chunks)),
+                3: I64(rows),
+                5: I64(start),
+                6: I64(self._at - start),
+                7: I16(len(self._groups)) if len(self._groups) < 1 << 15 else None,
+            }
+        )
+        self._rows += rows
+
+    def _write_chunk(self, name: str, array: NDArray[Any]) -> dict[int, Any]:
+        """Write the pages of one column of a row group; returns its metadata."""
+        start, raw = self._at, 0
+        for page in _pages(array):
+            raw += self._write_page(page)
+        number, _ = _CODECS[self._encoding.codec]
+        return {
+            1: I32(self._types[name].physical),
+            2: [I32(self._layout(array)), I32(_RLE)],
+            3: [name.encode()],
+            4: I32(number),
+            5: I64(len(array)),
+            6: I64(raw),
+            7: I64(self._at - start),
+            9: I64(start),
+            12: _statistics(array) if array.dtype == np.int64 else None,
+        }
+
+    def _write_page(self, page: NDArray[Any]) -> int:
+        """Write one page; returns its bytes, header included, had they not been compressed."""
+        encoded = self._encoded(page)
+        stored = encoded if self._compressor is None else self._compressor.compress(encoded)
+        size = memoryview(stored).nbytes
+        crc = zlib.crc32(stored)
+        header = encode(
+            {
+                1: I32(_DATA_PAGE),
+                2: I32(encoded.nbytes),
+                3: I32(size),
+                4: I32(crc - (crc >> 31 << 32)),  # its 32 bits as a number with a sign
+                5: {1: I32(len(page)), 2: I32(self._layout(page)), 3: I32(_RLE), 4: I32(_RLE)},
+            }
+        )
+        self._put(header)
+        self._put(stored)
+        return len(header) + encoded.nbytes
+
+    def _layout(self, array: NDArray[Any]) -> int:
+        if array.dtype == np.int64:
+            return _DELTA_BINARY_PACKED
+        return _PLAIN if self._compressor is None else _BYTE_STREAM_SPLIT
+
+    def _encoded(self, page: NDArray[Any]) -> NDArray[Any]:
+        layout = self._layout(page)
+        if layout == _PLAIN:
+            return page
+        room = packed_bytes_at_most(len(page)) if layout == _DELTA_BINARY_PACKED else page.nbytes
+        if len(self._scratch) < room:
+            self._scratch = np.empty(room, np.uint8)
+        if layout == _DELTA_BINARY_PACKED:
+            return pack_deltas(page, self._scratch)
+        return split_bytes(page, self._scratch[:room])
+
+    def _footer(self) -> Struct:
+        root: Struct = {4: b"schema", 5: I32(len(self._types))}
+        leaves: list[Struct] = [
+            {1: I32(kind.physical), 3: I32(_REQUIRED), 4: name.encode(), 10: kind.logical}
+            for name, kind in self._types.items()
+        ]
+        return {
+            1: I32(2),
+            2: [root, *leaves],
+            3: I64(self._rows),
+            4: self._groups,
+            6: CREATED_BY,
+            7: [{1: {}}] * len(self._types),  # minimum and maximum are meant in the order of the type
+        }
+
+    def _put(self, data: Any) -> None:
+        self._sink.write(data)
+        self._at += memoryview(data).nbytes
+
+
+def write_parquet(sink: Sink, columns: Columns, kinds: Mapping[str, Kind], encoding: Encoding | None = None) -> None:
+    """Write a whole file; arguments and errors as in `ParquetWriter`."""
+    writer = ParquetWriter(sink, kinds, encoding)
+    writer.write(columns)
+    writer.close()
+
+
+def _compressor(encoding: Encoding) -> Any:
+    """pyarrow's codec, which takes arrays without a copy and releases the GIL; None for no compression."""
+    _, name = _CODECS[encoding.codec]
+    if encoding.codec == "zstd":
+        return pa.Codec(name, encoding.level or 1)
+    return None if encoding.codec == "none" else pa.Codec(name)
+
+
+def _pages(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(array), PAGE_ROWS):
+        yield array[start : start + PAGE_ROWS]
+
+
+def _statistics(array: NDArray[np.int64]) -> Struct:
+    least, most = (int(value).to_bytes(8, "little", signed=True) for value in (array.min(), array.max()))
+    return {3: I64(0), 5: most, 6: least, 7: True, 8: True}
