@@ -44,7 +44,7 @@ def _zigzag(number):  # type: ignore[no-untyped-def]
 
 @inlined
 def _width(bits):  # type: ignore[no-untyped-def]
-    """Position of the highest bit set, counted from 1: by halves, a third of a row's time less than bit by bit."""
+    """Position of the highest bit set, counted from 1; found by halves."""
     width = _ZERO
     step = np.uint64(32)
     while step != _ZERO:

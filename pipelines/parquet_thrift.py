@@ -82,7 +82,9 @@ def _put(value: Value, out: bytearray) -> None:
             out += value
         case Mapping():
             _put_struct(value, out)
-        case Sequence():
+        case bool():
+            out.append(_kind(value))
+        case _:
             _put_list(value, out)
 
 
