@@ -45,7 +45,12 @@ def test_a_row_of_a_matrix_is_split_into_a_reused_buffer() -> None:
         (np.zeros(3, np.float16), None, TypeError, "values: expected numbers of 4 or 8 bytes, received float16"),
         (np.zeros((2, 2)), None, ValueError, r"values: expected one contiguous dimension, received shape \(2, 2\)"),
         (np.zeros(6)[::2], None, ValueError, "values: expected one contiguous dimension"),
-        (np.zeros(3), np.zeros(23, np.uint8), ValueError, r"out: expected 24 contiguous bytes, received uint8 .*\(23,\)"),
+        (
+            np.zeros(3),
+            np.zeros(23, np.uint8),
+            ValueError,
+            r"out: expected 24 contiguous bytes, received uint8 .*23",
+        ),
         (np.zeros(3), np.zeros(24, np.int8), ValueError, "out: expected 24 contiguous bytes, received int8"),
         (np.zeros(3), np.zeros(48, np.uint8)[::2], ValueError, "out: expected 24 contiguous bytes"),
     ],
