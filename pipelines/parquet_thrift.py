@@ -1,107 +1,72 @@
 """The little of Thrift's compact protocol that Parquet's headers and footer are written in.
 
-A struct is a mapping of field numbers to values, in rising order; None leaves a field out. What a value is says how it
-is written: `I16`, `I32` and `I64` are numbers, a mapping is a struct, a list holds values of one kind.
+A value is the number of its kind and its bytes. `struct` takes values by field number, in rising order, and leaves out
+those that are None: `struct({1: i32(7), 3: struct({1: binary(b"x")})})`.
 https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, Union
+
+Value = tuple[int, bytes]
 
 _TRUE, _FALSE, _I16, _I32, _I64, _BINARY, _LIST, _STRUCT = 1, 2, 4, 5, 6, 8, 9, 12
 
 
-@dataclass(frozen=True)
-class I16:
-    """A number of 16 bits with a sign."""
-
-    number: int
+def boolean(value: bool) -> Value:
+    """As a field of a struct its kind says it all; Parquet has no lists of them."""
+    return _TRUE if value else _FALSE, b""
 
 
-@dataclass(frozen=True)
-class I32:
-    """A number of 32 bits with a sign; enumerations are written so."""
-
-    number: int
+def i16(number: int) -> Value:
+    return _I16, _zigzag(number)
 
 
-@dataclass(frozen=True)
-class I64:
-    """A number of 64 bits with a sign."""
-
-    number: int
+def i32(number: int) -> Value:
+    """A number, or a member of an enumeration."""
+    return _I32, _zigzag(number)
 
 
-Value: TypeAlias = Union[bool, I16, I32, I64, bytes, "Sequence[Value]", "Struct"]
-Struct: TypeAlias = Mapping[int, Value | None]
+def i64(number: int) -> Value:
+    return _I64, _zigzag(number)
 
 
-def encode(struct: Struct) -> bytes:
-    """A struct in the compact protocol."""
+def binary(data: bytes) -> Value:
+    """Bytes, or a text in UTF-8."""
+    return _BINARY, _varint(len(data)) + data
+
+
+def array(values: Sequence[Value]) -> Value:
+    """A list of values of one kind; where there are none, of structs."""
+    kind = values[0][0] if values else _STRUCT
+    few = len(values) < 15
+    size = bytes([len(values) << 4 | kind]) if few else bytes([0xF0 | kind]) + _varint(len(values))
+    return _LIST, size + b"".join(data for _, data in values)
+
+
+def struct(fields: Mapping[int, Value | None]) -> Value:
+    """Values by field number; the numbers rise, by 15 at most, which suffices for Parquet."""
     out = bytearray()
-    _put_struct(struct, out)
-    return bytes(out)
-
-
-def _put_struct(struct: Struct, out: bytearray) -> None:
     before = 0
-    for field, value in struct.items():
-        if value is None:
-            continue
-        out.append((field - before) << 4 | _kind(value))  # steps above 15 have another form; Parquet has none
-        if not isinstance(value, bool):  # which its kind has said
-            _put(value, out)
-        before = field
+    for number, value in fields.items():
+        if value is not None:
+            kind, data = value
+            out.append(number - before << 4 | kind)
+            out += data
+            before = number
     out.append(0)
+    return _STRUCT, bytes(out)
 
 
-def _kind(value: Value) -> int:
-    match value:
-        case bool():
-            return _TRUE if value else _FALSE
-        case I16():
-            return _I16
-        case I32():
-            return _I32
-        case I64():
-            return _I64
-        case bytes():
-            return _BINARY
-        case Mapping():
-            return _STRUCT
-    return _LIST
+def _zigzag(number: int) -> bytes:
+    """0 -1 1 -2 2 ... as 0 1 2 3 4 ...: small numbers of both signs become short."""
+    return _varint(number << 1 ^ number >> 63)
 
 
-def _put(value: Value, out: bytearray) -> None:
-    match value:
-        case I16() | I32() | I64():
-            _put_varint(value.number << 1 ^ value.number >> 63, out)
-        case bytes():
-            _put_varint(len(value), out)
-            out += value
-        case Mapping():
-            _put_struct(value, out)
-        case bool():
-            out.append(_kind(value))
-        case _:
-            _put_list(value, out)
-
-
-def _put_list(values: Sequence[Value], out: bytearray) -> None:
-    kind = _kind(values[0]) if values else _STRUCT
-    if len(values) < 15:
-        out.append(len(values) << 4 | kind)
-    else:
-        out.append(0xF0 | kind)
-        _put_varint(len(values), out)
-    for value in values:
-        _put(value, out)
-
-
-def _put_varint(number: int, out: bytearray) -> None:
+def _varint(number: int) -> bytes:
     """Seven bits a byte, lowest first; the high bit says that more follow."""
+    out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)
         number >>= 7
     out.append(number)
+    return bytes(out)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from kernels.byte_streams import split_bytes
 from kernels.delta_packing import pack_deltas, packed_bytes_at_most
 from pipelines.errors import DataError
-from pipelines.parquet_thrift import I16, I32, I64, Struct, encode
+from pipelines.parquet_thrift import Value, array, binary, boolean, i16, i32, i64, struct
 
 Codec = Literal["none", "snappy", "lz4", "zstd"]
 Kind = Literal["timestamp", "int64", "float32", "float64"]
@@ -37,14 +37,14 @@ _INT64, _FLOAT, _DOUBLE = 2, 4, 5  # physical types
 _PLAIN, _RLE, _DELTA_BINARY_PACKED, _BYTE_STREAM_SPLIT = 0, 3, 5, 9
 _REQUIRED = 0
 _DATA_PAGE = 0
-_TIMESTAMP_NS_UTC: Struct = {8: {1: True, 2: {3: {}}}}  # adjusted to UTC; the unit is NANOS
+_TIMESTAMP_NS_UTC = struct({8: struct({1: boolean(True), 2: struct({3: struct({})})})})  # adjusted to UTC; NANOS
 
 
 @dataclass(frozen=True)
 class _Type:
     dtype: Any
     physical: int
-    logical: Struct | None = None
+    logical: Value | None = None
 
 
 _TYPES: dict[str, _Type] = {
@@ -109,7 +109,7 @@ class ParquetWriter:
         self._encoding = encoding or Encoding()
         self._compressor = _compressor(self._encoding)
         self._scratch = np.empty(0, np.uint8)
-        self._groups: list[Struct] = []
+        self._groups: list[Value] = []
         self._rows = 0
         self._at = 0
         self._put(_MAGIC)
@@ -128,11 +128,11 @@ class ParquetWriter:
         rows = len(arrays[0])
         for start in range(0, rows, self._encoding.row_group_rows):
             stop = min(start + self._encoding.row_group_rows, rows)
-            self._write_group([array[start:stop] for array in arrays])
+            self._write_group([column[start:stop] for column in arrays])
 
     def finish(self) -> None:
         """Write the footer, without which there is no file; the sink stays open."""
-        footer = encode(self._footer())
+        _, footer = self._footer()
         self._put(footer)
         self._put(len(footer).to_bytes(4, "little") + _MAGIC)
 
@@ -140,66 +140,67 @@ class ParquetWriter:
         if list(columns) != list(self._types):
             raise DataError(f"columns: expected {', '.join(self._types)}, received {', '.join(columns)}")
         rows = len(next(iter(columns.values())))
-        for name, array in columns.items():
-            if array.dtype != self._types[name].dtype or array.shape != (rows,):
+        for name, column in columns.items():
+            if column.dtype != self._types[name].dtype or column.shape != (rows,):
                 expected = f"{np.dtype(self._types[name].dtype)} of shape ({rows},)"
-                raise DataError(f"column {name}: expected {expected}, received {array.dtype} of shape {array.shape}")
+                raise DataError(f"column {name}: expected {expected}, received {column.dtype} of shape {column.shape}")
         return list(columns.values())
 
     def _write_group(self, arrays: Sequence[NDArray[Any]]) -> None:
-        start, rows = self._at, len(arrays[0])
-        chunks = [self._write_chunk(name, array) for name, array in zip(self._types, arrays, strict=True)]
+        start, rows, ordinal = self._at, len(arrays[0]), len(self._groups)
+        chunks = [self._write_chunk(name, column) for name, column in zip(self._types, arrays, strict=True)]
         self._groups.append(
-            {
-                1: [{2: I64(0), 3: chunk} for chunk in chunks],
-                2: I64(sum(chunk[6].number for chunk in chunks)),
-                3: I64(rows),
-                5: I64(start),
-                6: I64(self._at - start),
-                7: I16(len(self._groups)) if len(self._groups) < 1 << 15 else None,
-            }
+            struct(
+                {
+                    1: array([struct({2: i64(0), 3: chunk}) for chunk, _ in chunks]),
+                    2: i64(sum(raw for _, raw in chunks)),
+                    3: i64(rows),
+                    5: i64(start),
+                    6: i64(self._at - start),
+                    7: i16(ordinal) if ordinal < 1 << 15 else None,
+                }
+            )
         )
         self._rows += rows
 
-    def _write_chunk(self, name: str, array: NDArray[Any]) -> dict[int, Any]:
-        """Write the pages of one column of a row group; returns its metadata."""
-        start, raw = self._at, 0
-        for page in _pages(array):
-            raw += self._write_page(page)
-        number, _ = _CODECS[self._encoding.codec]
-        return {
-            1: I32(self._types[name].physical),
-            2: [I32(self._layout(array)), I32(_RLE)],
-            3: [name.encode()],
-            4: I32(number),
-            5: I64(len(array)),
-            6: I64(raw),
-            7: I64(self._at - start),
-            9: I64(start),
-            12: _statistics(array) if array.dtype == np.int64 else None,
+    def _write_chunk(self, name: str, column: NDArray[Any]) -> tuple[Value, int]:
+        """Write the pages of one column of a row group; returns its metadata, and its bytes before compression."""
+        start = self._at
+        raw = sum(self._write_page(page) for page in _pages(column))
+        codec, _ = _CODECS[self._encoding.codec]
+        metadata = {
+            1: i32(self._types[name].physical),
+            2: array([i32(self._layout(column)), i32(_RLE)]),
+            3: array([binary(name.encode())]),
+            4: i32(codec),
+            5: i64(len(column)),
+            6: i64(raw),
+            7: i64(self._at - start),
+            9: i64(start),
+            12: _statistics(column) if column.dtype == np.int64 else None,
         }
+        return struct(metadata), raw
 
     def _write_page(self, page: NDArray[Any]) -> int:
-        """Write one page; returns its bytes, header included, had they not been compressed."""
+        """Write one page; returns its bytes before compression, header included."""
         encoded = self._encoded(page)
         stored: Any = encoded if self._compressor is None else self._compressor.compress(encoded)
-        size = memoryview(stored).nbytes
         crc = zlib.crc32(stored)
-        header = encode(
+        _, header = struct(
             {
-                1: I32(_DATA_PAGE),
-                2: I32(encoded.nbytes),
-                3: I32(size),
-                4: I32(crc - (crc >> 31 << 32)),  # its 32 bits as a number with a sign
-                5: {1: I32(len(page)), 2: I32(self._layout(page)), 3: I32(_RLE), 4: I32(_RLE)},
+                1: i32(_DATA_PAGE),
+                2: i32(encoded.nbytes),
+                3: i32(memoryview(stored).nbytes),
+                4: i32(crc - (crc >> 31 << 32)),  # its 32 bits as a number with a sign
+                5: struct({1: i32(len(page)), 2: i32(self._layout(page)), 3: i32(_RLE), 4: i32(_RLE)}),
             }
         )
         self._put(header)
         self._put(stored)
         return len(header) + encoded.nbytes
 
-    def _layout(self, array: NDArray[Any]) -> int:
-        if array.dtype == np.int64:
+    def _layout(self, column: NDArray[Any]) -> int:
+        if column.dtype == np.int64:
             return _DELTA_BINARY_PACKED
         return _PLAIN if self._compressor is None else _BYTE_STREAM_SPLIT
 
@@ -214,20 +215,23 @@ class ParquetWriter:
             return pack_deltas(page, self._scratch)
         return split_bytes(page, self._scratch[:room])
 
-    def _footer(self) -> Struct:
-        root: Struct = {4: b"schema", 5: I32(len(self._types))}
-        leaves: list[Struct] = [
-            {1: I32(kind.physical), 3: I32(_REQUIRED), 4: name.encode(), 10: kind.logical}
+    def _footer(self) -> Value:
+        root = struct({4: binary(b"schema"), 5: i32(len(self._types))})
+        leaves = [
+            struct({1: i32(kind.physical), 3: i32(_REQUIRED), 4: binary(name.encode()), 10: kind.logical})
             for name, kind in self._types.items()
         ]
-        return {
-            1: I32(2),
-            2: [root, *leaves],
-            3: I64(self._rows),
-            4: self._groups,
-            6: CREATED_BY,
-            7: [{1: {}}] * len(self._types),  # minimum and maximum are meant in the order of the type
-        }
+        by_type = struct({1: struct({})})  # minimum and maximum are meant in the order of the type
+        return struct(
+            {
+                1: i32(2),
+                2: array([root, *leaves]),
+                3: i64(self._rows),
+                4: array(self._groups),
+                6: binary(CREATED_BY),
+                7: array([by_type] * len(self._types)),
+            }
+        )
 
     def _put(self, data: Any) -> None:
         self._sink.write(data)
@@ -249,11 +253,11 @@ def _compressor(encoding: Encoding) -> Any:
     return None if encoding.codec == "none" else pa.Codec(name)
 
 
-def _pages(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    for start in range(0, len(array), PAGE_ROWS):
-        yield np.ascontiguousarray(array[start : start + PAGE_ROWS])
+def _pages(column: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(column), PAGE_ROWS):
+        yield np.ascontiguousarray(column[start : start + PAGE_ROWS])
 
 
-def _statistics(array: NDArray[np.int64]) -> Struct:
-    least, most = (int(value).to_bytes(8, "little", signed=True) for value in (array.min(), array.max()))
-    return {3: I64(0), 5: most, 6: least, 7: True, 8: True}
+def _statistics(column: NDArray[np.int64]) -> Value:
+    least, most = (int(value).to_bytes(8, "little", signed=True) for value in (column.min(), column.max()))
+    return struct({3: i64(0), 5: binary(most), 6: binary(least), 7: boolean(True), 8: boolean(True)})
