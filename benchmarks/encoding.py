@@ -124,27 +124,24 @@ def read_matrix(path: Path) -> np.ndarray:
     return out
 
 
-def _into(path: Path, write: Callable[[Any], None]) -> Run:
-    def run() -> None:
-        with open(path, "wb") as file:
-            write(file)
-
-    return run
-
-
 def _runs(rows: Rows, folder: Path, groups: tuple[int, ...]) -> dict[str, Run]:
     """`<writer>/<codec>/<row group>/<what>` -> call; a file's write comes before its reads."""
+
+    def ours(path: Path, codec: str, group: int) -> None:
+        with open(path, "wb") as file:
+            rows.ours(file, codec, group)
+
     runs: dict[str, Run] = {}
-    writers = {"ours": rows.ours, "pyarrow": rows.by_pyarrow, "Polars": rows.by_polars}
-    makers: dict[str, Callable[[Any], None]] = {
-        f"{name}/{codec}/{group}": lambda file, write=write, codec=codec, group=group: write(file, codec, group)
+    writers = {"ours": ours, "pyarrow": rows.by_pyarrow, "Polars": rows.by_polars}
+    makers: dict[str, Callable[[Path], None]] = {
+        f"{name}/{codec}/{group}": lambda path, write=write, codec=codec, group=group: write(path, codec, group)
         for name, write in writers.items() for codec in CODECS for group in groups
     }  # fmt: skip
-    makers["pyarrow/its defaults/"] = lambda file: pq.write_table(rows.table, file)
-    makers["Polars/its defaults/"] = lambda file: rows.frame.write_parquet(file)
+    makers["pyarrow/its defaults/"] = lambda path: pq.write_table(rows.table, path)
+    makers["Polars/its defaults/"] = lambda path: rows.frame.write_parquet(path)
     for number, (name, make) in enumerate(makers.items()):
         path = folder / f"{number}.parquet"
-        runs[f"{name}/write"] = _into(path, make)
+        runs[f"{name}/write"] = lambda make=make, path=path: make(path)
         runs[f"{name}/pyarrow"] = lambda path=path: pq.read_table(path, use_threads=False)
         runs[f"{name}/Polars"] = lambda path=path: pl.read_parquet(path)
         runs[f"{name}/matrix"] = lambda path=path: read_matrix(path)
@@ -157,7 +154,7 @@ def _encode_runs(rows: Rows) -> dict[str, Run]:
     for codec in CODECS:
         runs[f"ours/{codec}"] = lambda codec=codec: rows.ours(Nowhere(), codec, GROUP)
         runs[f"pyarrow/{codec}"] = lambda codec=codec: rows.by_pyarrow(pa.MockOutputStream(), codec, GROUP)
-        runs[f"pyarrow, no checksums/{codec}"] = lambda codec=codec: rows.by_pyarrow(
+        runs[f"pyarrow, no CRC/{codec}"] = lambda codec=codec: rows.by_pyarrow(
             pa.MockOutputStream(), codec, GROUP, checksums=False
         )
     return runs
@@ -188,9 +185,9 @@ def recorded(folder: Path) -> dict[str, Rows]:
 
 
 def _show(title: str, figures: dict[str, dict[str, float]]) -> None:
-    print(f"{title}\n{'':<34}" + "".join(f"{column:>10}" for column in next(iter(figures.values()))))
+    print(f"{title}\n{'':<34}" + "".join(f"{column:>16}" for column in next(iter(figures.values()))))
     for name, values in figures.items():
-        print(f"{name:<34}" + "".join(f"{value:>10.1f}" for value in values.values()))
+        print(f"{name:<34}" + "".join(f"{value:>16.1f}" for value in values.values()))
 
 
 def bench(rows: int = ROWS) -> tuple[dict[str, Any], list[goals.Goal]]:
