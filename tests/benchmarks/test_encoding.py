@@ -33,7 +33,7 @@ def test_the_writers_write_the_same_rows(rows: encoding.Rows, codec: str, tmp_pa
 
 def test_every_cell_is_measured(rows: encoding.Rows) -> None:
     figures = encoding.measured(rows, (1024,), rounds=2)
-    assert len(figures) == 3 * len(encoding.CODECS) + 2
+    assert len(figures) == 3 * len(encoding.CODECS) + 6
     for name, values in figures.items():
         assert tuple(values) == encoding.COLUMNS, name
         assert min(values.values()) > 0, name
