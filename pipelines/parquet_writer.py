@@ -1,13 +1,16 @@
 """Parquet files of what a feature store holds: times and floats, none of them null.
 
-Encoding is most of a build, and this takes a half to three quarters of the time of the general writers for the same
-bytes (`docs/encoding.md`). It knows that nothing is null and that little repeats, so there are no levels and no
+Encoding is most of a build, and this takes 0.6 to 0.9 of pyarrow's time for the same pages and a fifth of the time of its
+defaults (`docs/encoding.md`). It knows that nothing is null and that little repeats, so there are no levels and no
 dictionaries: a page is one pass over a column, a compressor and a checksum.
 
 - Times: DELTA_BINARY_PACKED, with minimum and maximum. Floats: BYTE_STREAM_SPLIT under a compressor; uncompressed they
   are written as they lie in memory. A NaN is a value, its payload stays.
 - Data pages of version 1, which every reader knows, with the CRC that readers check on demand.
 - Equal rows, settings and library versions give equal bytes.
+
+Numbers of fields, types and encodings are those of
+https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
 import zlib
