@@ -1,9 +1,10 @@
 """How long ago the smallest and the largest of the last `window` rows were: by the heads and tails of blocks.
 
-As in `extremes`, absolute row numbers are cut into blocks of `window` rows, and a window is a tail of the block before
-plus a head of its own; each number goes with its place. Of equal rows the oldest counts. Both are chains of comparisons
-that wait for one another; where windows are not long and many rows are at hand, passes that double the span that a
-number speaks for are faster.
+Absolute row numbers are cut into blocks of `window` rows, and a window is a tail of the block before plus a head of its
+own (van Herk, Gil and Werman); each number goes with its place, counted from the first row of the block under way, so
+that tails have negative ones. Of equal rows the oldest counts. Eight rows at a time go through the vectors of `lanes`;
+what is larger is exact, so that it does not matter which eight. Blocks of a few rows are too short for this: there,
+passes that double the span that a number speaks for go over many rows at once.
 
 Comparisons pass over NaN; the windows that hold one are blanked afterwards, as are those that are not yet full.
 """
@@ -14,11 +15,13 @@ import numpy as np
 
 from kernels.arrays import ROWS, Floats, checked_count, run
 from kernels.compilation import ONE, inlined, kernel
+from kernels.lane_memory import load, store
+from kernels.lane_picks import in_each, shuffle
+from kernels.lanes import DOWNWARD, LANES, UPWARD, WIDTH, last_lanes, places, where
 
 _WINDOW, _POSITION, _BLANK, _HEAD, _HEAD_AT = 1, 2, 3, 4, 5  # _BLANK: how many of the coming rows give NaN
-_RING = 6  # the rows of the block under way, then the tails of the block before, then how long before its end they are
-# up to this window, doubled spans beat blocks: 0.8, 1.3, 1.9 and 2.6 ns a row at 5, 64, 256 and 512 rows, against 4.4
-_SHORT = 512
+_RING = 6  # the rows of the block under way, then the tails of the block before, then where they are
+_SHORT = 24  # up to this window, doubled spans beat blocks: 0.8 against 8 ns a row at 5 rows, 1.0 and 1.0 at 32
 _TILE = 1024
 
 
@@ -53,37 +56,90 @@ def _blank(state, x, out, row, count):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _older(older, older_at, newer, newer_at):  # type: ignore[no-untyped-def]
+    """The larger of two with its place, the older of equal ones."""
+    is_older = older >= newer
+    return where(is_older, older, newer), where(is_older, older_at, newer_at)
+
+
+_up1, _up2, _up4 = (shuffle(picks) for picks in UPWARD)
+_down1, _down2, _down4 = (shuffle(picks) for picks in DOWNWARD)
+_first, _last = shuffle([0] * LANES), shuffle([LANES - 1] * LANES)
+
+
+@inlined
+def _largest_up_to(values, at):  # type: ignore[no-untyped-def]
+    """The largest of the lanes up to each, with its place."""
+    values, at = _older(_up1(values, math.nan), _up1(at, 0.0), values, at)
+    values, at = _older(_up2(values, math.nan), _up2(at, 0.0), values, at)
+    return _older(_up4(values, math.nan), _up4(at, 0.0), values, at)
+
+
+@inlined
+def _largest_from(values, at):  # type: ignore[no-untyped-def]
+    """The largest of the lanes from each on, with its place."""
+    values, at = _older(values, at, _down1(values, -math.inf), _down1(at, 0.0))
+    values, at = _older(values, at, _down2(values, -math.inf), _down2(at, 0.0))
+    return _older(values, at, _down4(values, -math.inf), _down4(at, 0.0))
+
+
+@inlined
+def _ordered(x, row, sign):  # type: ignore[no-untyped-def]
+    """Eight rows, of which the largest is sought; a NaN is the least."""
+    values = sign * load((x,), row)[0]
+    return where(values == values, values, -math.inf)
+
+
+@inlined
 def _extend(state, x, out, row, count, sign):  # type: ignore[no-untyped-def]
     """Extend the head by a piece, and write how long ago the larger of it and the tail was; the tail if equal."""
     window = np.uint64(state[_WINDOW])
     tails = np.uint64(_RING) + window + np.uint64(state[_POSITION]) + ONE
-    ages = tails + window + ONE
-    head = state[_HEAD]
-    head_at = state[_HEAD_AT]
-    for step in range(count):
-        position = state[_POSITION] + step
-        value = sign * x[row + step]
-        head_at = position if value > head else head_at
-        head = value if value > head else head
-        tail, age = state[tails + step], state[ages + step]
-        out[row + step] = position + (age if tail >= head else -head_at)
-    state[_HEAD] = head
-    state[_HEAD_AT] = head_at
+    tails_at = tails + window + ONE
+    head, head_at = in_each(state[_HEAD]), in_each(state[_HEAD_AT])
+    step = np.uint64(0)
+    while step + WIDTH <= count:
+        position = places(state[_POSITION] + float(step))
+        values, at = _largest_up_to(_ordered(x, row + step, sign), position)
+        values, at = _older(head, head_at, values, at)
+        head, head_at = _last(values, values), _last(at, at)
+        _, at = _older(load((state,), tails + step)[0], load((state,), tails_at + step)[0], values, at)
+        store((out,), row + step, (position - at,))
+        step += WIDTH
+    state[_HEAD], state[_HEAD_AT] = last_lanes((head, head_at))
+    for one in range(step, count):
+        position = state[_POSITION] + float(one)
+        value = sign * x[row + one]
+        if value > state[_HEAD]:
+            state[_HEAD], state[_HEAD_AT] = value, position
+        is_tail = state[tails + one] >= state[_HEAD]
+        out[row + one] = position - (state[tails_at + one] if is_tail else state[_HEAD_AT])
 
 
 @inlined
 def _close(state, values, last, sign):  # type: ignore[no-untyped-def]
-    """Take the tails of the block whose last row is `values[last]`, and how long before its end they are."""
+    """Take the tails of the block whose last row is `values[last]`, and where they are, counted from the next block."""
     window = np.uint64(state[_WINDOW])
-    end = np.uint64(_RING) + window + window - ONE
-    tail = -math.inf
-    age = 0.0
-    for step in range(window):
-        value = sign * values[last - step]
-        age = step + 1.0 if value >= tail else age
-        state[end - step + window + ONE] = age
-        tail = value if value >= tail else tail
-        state[end - step] = tail
+    tails = np.uint64(_RING) + window
+    tails_at = tails + window + ONE
+    first = last + ONE - window
+    left = window
+    tail, tail_at = in_each(-math.inf), in_each(0.0)
+    while left >= WIDTH:
+        left -= WIDTH
+        rows, at = _largest_from(_ordered(values, first + left, sign), places(float(left) - state[_WINDOW]))
+        rows, at = _older(rows, at, tail, tail_at)
+        store((state,), tails + left, (rows,))
+        store((state,), tails_at + left, (at,))
+        tail, tail_at = _first(rows, rows), _first(at, at)
+    largest, largest_at = last_lanes((tail, tail_at))
+    while left > 0:
+        left -= ONE
+        value = sign * values[first + left]
+        value = value if value == value else -math.inf
+        if value >= largest:
+            largest, largest_at = value, float(left) - state[_WINDOW]
+        state[tails + left], state[tails_at + left] = largest, largest_at
     state[_POSITION] = 0.0
     state[_HEAD] = -math.inf
     state[_HEAD_AT] = 0.0
