@@ -29,12 +29,14 @@ def differences(store: Path, folder: Path) -> dict[str, float | None]:
     """Largest difference of each column over all rows; None for one that the program does not make, inf for NaN.
 
     Raises:
-        ValueError: other rows, told by their times.
+        ValueError: other rows, told by their times, or columns that the store does not have.
     """
     ours, theirs = _our_rows(FeatureStore.open(store)), _their_rows(folder)
     worst: dict[str, float | None] = {}
     for key, expected in ours.items():
         received = theirs[key]
+        if more := set(received.columns) - set(expected.columns) - _KEYS:
+            raise ValueError(f"{folder}: has {', '.join(sorted(more))}, which the store has not")
         for name in _TIMES:
             if not expected[name].equals(received[name].cast(expected[name].dtype)):
                 raise ValueError(f"{folder}: {name} of {key} is not that of the store")

@@ -75,6 +75,10 @@ def test_differences_are_seen(checked: Check, tmp_path: Path) -> None:
     assert found(last(pl.lit(float("nan")))) == float("inf")
     with pytest.raises(ValueError, match=r"timestamp of .*SYM000"):
         found(rows[:-1])
+    for file in (tmp_path / "theirs").iterdir():
+        pl.read_parquet(file).with_columns(more=1.0).write_parquet(file)
+    with pytest.raises(ValueError, match="has more, which the store has not"):
+        values.differences(store_of(job), tmp_path / "theirs")
 
 
 @pytest.mark.parametrize("kind", KINDS)
