@@ -82,7 +82,7 @@ def by_polars(frame: pl.DataFrame) -> pl.DataFrame:
 
 def runs_of(data: Bars) -> dict[str, Run]:
     program, rows = compile_program(the_set()), len(data)
-    pool = program.new_pool()
+    places, pool = program.new_memory()
     outputs = len(the_set())
     buffer, whole = np.empty((outputs, CHUNK), np.float32), np.empty((outputs, rows), np.float32)
     by_row = np.empty((rows, outputs), np.float32)
@@ -90,7 +90,7 @@ def runs_of(data: Bars) -> dict[str, Run]:
     frame = pl.DataFrame({"c": c, "v": v})
 
     def advance(columns: np.ndarray, out: np.ndarray, state: np.ndarray) -> None:
-        engine.advance(program.steps, program.addresses, state, pool, columns, out)
+        engine.advance(program.steps, state, places, pool, columns, out)
 
     def in_chunks(size: int, target: Callable[[int, int], np.ndarray]) -> None:
         state = program.initial.copy()
@@ -106,7 +106,7 @@ def runs_of(data: Bars) -> dict[str, Run]:
             data.columns, np.empty((outputs, rows), np.float32), program.initial.copy()
         ),
         "rows (T, F), reused": lambda: engine.advance_rows(
-            program.steps, program.addresses, program.initial.copy(), pool, data.columns, by_row
+            program.steps, program.initial.copy(), places, pool, data.columns, by_row
         ),
         "TA-Lib and NumPy, allocated": lambda: by_talib(c, v),
         "Polars lazy, allocated": lambda: by_polars(frame),
@@ -114,9 +114,9 @@ def runs_of(data: Bars) -> dict[str, Run]:
 
 
 @numba.njit(nogil=True)
-def _row_by_row(steps, addresses, state, pool, rows, out):
+def _row_by_row(steps, state, places, pool, rows, out):
     for row in range(len(rows)):
-        engine.advance(steps, addresses, state, pool, rows[row], out)
+        engine.advance(steps, state, places, pool, rows[row], out)
 
 
 def single_rows(name: str, data: Bars, rows: int = 20_000) -> dict[str, float]:
@@ -126,10 +126,10 @@ def single_rows(name: str, data: Bars, rows: int = 20_000) -> dict[str, float]:
     columns, parts = data.columns[:, :rows].copy(), [data[row : row + 1] for row in range(rows)]
     by_row = np.ascontiguousarray(columns.T)[:, :, np.newaxis]
     wide, out = np.empty((len(plan.names), rows), np.float32), np.empty((len(plan.names), 1), np.float32)
-    pool = program.new_pool()
+    places, pool = program.new_memory()
 
     def advance(by: Callable[..., None], rows_in: np.ndarray, target: np.ndarray) -> None:
-        by(program.steps, program.addresses, program.initial.copy(), pool, rows_in, target)
+        by(program.steps, program.initial.copy(), places, pool, rows_in, target)
 
     def from_python() -> None:
         state = plan.new_state()

@@ -58,17 +58,15 @@ def _look_at_all(state, x, out, sign):  # type: ignore[no-untyped-def]
     for row in range(few):  # with rows of earlier calls, which are in the ring
         _remember(state, x, row)
         out[row] = _largest_of(state, ring, window, sign)
-    row = few
-    while row < rows:
-        if row + WIDTH <= rows:
-            best = _signed(load((x,), row), sign)
-            for back in range(ONE, window):
-                best = join(MAXIMUM, best, _signed(load((x,), row - back), sign))
-            store((out,), row, (best[0] * sign + 0.0,))
-            row += WIDTH
-        else:
-            out[row] = _largest_of(x, row + ONE - window, window, sign)
-            row += ONE
+    after = few
+    while after + WIDTH <= rows:
+        best = _signed(load((x,), after), sign)
+        for back in range(ONE, window):
+            best = join(MAXIMUM, best, _signed(load((x,), after - back), sign))
+        store((out,), after, (best[0] * sign + 0.0,))
+        after += WIDTH
+    for row in range(after, rows):
+        out[row] = _largest_of(x, row + ONE - window, window, sign)
     for row in range(max(few, rows - min(rows, window)), rows):
         _remember(state, x, row)
     state[ROWS] += float(rows)

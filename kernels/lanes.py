@@ -193,8 +193,8 @@ def join(typing_context, fold, one, other):  # type: ignore[no-untyped-def]
 
 
 _NONE = LANES  # the lane of a shuffle that is filled with what changes nothing
-_UPWARD = ([8, 0, 8, 2, 8, 4, 8, 6], [8, 8, 1, 1, 8, 8, 5, 5], [8, 8, 8, 8, 3, 3, 3, 3])
-_DOWNWARD = [[pick if pick == _NONE else 7 - pick for pick in reversed(step)] for step in _UPWARD]
+UPWARD = ([8, 0, 8, 2, 8, 4, 8, 6], [8, 8, 1, 1, 8, 8, 5, 5], [8, 8, 8, 8, 3, 3, 3, 3])
+DOWNWARD = [[pick if pick == _NONE else 7 - pick for pick in reversed(step)] for step in UPWARD]
 
 
 def _on_members(change: Callable[[Any, Fold, Any], Any]) -> Any:
@@ -221,8 +221,8 @@ def _shift(builder: Any, fold: Fold, member: Any) -> Any:
     return _shuffled(builder, member, constant([fold.neutral] * LANES), range(1, LANES + 1))
 
 
-running_up = _on_members(lambda builder, fold, member: _run(builder, fold, member, _UPWARD))  # from the first lane on
-running_down = _on_members(lambda builder, fold, member: _run(builder, fold, member, _DOWNWARD))  # from the last on
+running_up = _on_members(lambda builder, fold, member: _run(builder, fold, member, UPWARD))  # from the first lane on
+running_down = _on_members(lambda builder, fold, member: _run(builder, fold, member, DOWNWARD))  # from the last on
 lanes_after = _on_members(_shift)  # each lane takes the one after it
 
 

@@ -72,6 +72,19 @@ rolling_sum_update = rolling_mean_update = total_update
 
 
 @inlined
+def _totals(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    (total,) = _total_or_mean(_TOTAL, sums, values, anchors, place, window)
+    (mean,) = _total_or_mean(_MEAN, sums, values, anchors, place, window)
+    return total, mean
+
+
+@kernel
+def rolling_totals_update(state, x, total, mean):  # type: ignore[no-untyped-def]
+    """Take rows and write sum and mean, for plans that need both."""
+    fold_windows(state, (x,), (total, mean), (0.0,), _deviation, SUM, _totals)
+
+
+@inlined
 def two_powers(values, anchors, place):  # type: ignore[no-untyped-def]
     """The deviation and its square."""
     deviation = values[0] - anchors[0]
@@ -122,6 +135,19 @@ def _moments(kind, sums, values, anchors, place, window):  # type: ignore[no-unt
 @kernel
 def rolling_moments_update(state, x, mean, std, zscore):  # type: ignore[no-untyped-def]
     fold_windows(state, (x,), (mean, std, zscore), (0.0, 0.0), two_powers, SUM, _moments)
+
+
+@inlined
+def _total_and_moments(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    (total,) = _total_or_mean(_TOTAL, sums, values, anchors, place, window)
+    mean, std, zscore = _moments(kind, sums, values, anchors, place, window)
+    return total, mean, std, zscore
+
+
+@kernel
+def rolling_total_and_moments_update(state, x, total, mean, std, zscore):  # type: ignore[no-untyped-def]
+    """Take rows and write sum, mean, standard deviation and z-score, for plans that need some of them together."""
+    fold_windows(state, (x,), (total, mean, std, zscore), (0.0, 0.0), two_powers, SUM, _total_and_moments)
 
 
 def rolling_sum(x: Floats, window: int, out: Floats | None = None) -> Floats:

@@ -204,7 +204,7 @@ class _Builder:
             tail = pq.read_table(pa.BufferReader(entry.read(self.root / entry.path)))
             if self.manifest["symbols"][symbol]["open_bar"]:
                 tail = tail.slice(0, len(tail) - 1)
-            table = pa.concat_tables([tail, table])
+            table = pa.concat_tables([tail.cast(table.schema), table])  # what is on disk says that nothing is null
         files += parts.write_rows(self.root, symbol, table, self.manifest["period"])
 
 

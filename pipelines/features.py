@@ -38,7 +38,7 @@ class FeaturePlan:
             self._program = compile_program([feature.expression for feature in self.features])
         except (TypeError, ValueError) as error:
             raise DataError(f"features: {error}") from error
-        self._pool = self._program.new_pool()
+        self._places, self._pool = self._program.new_memory()
 
     @property
     def quotes_needed(self) -> dict[str, str]:
@@ -96,9 +96,8 @@ class FeaturePlan:
             raise ValueError(
                 f"out: expected a writable, contiguous float32 array {shape}, received {out.dtype} {out.shape}"
             )
-        program = self._program
         columns = np.ascontiguousarray(bars.columns)
-        advance(program.steps, program.addresses, state, self._pool, columns, out)
+        advance(self._program.steps, state, self._places, self._pool, columns, out)
         return out
 
 

@@ -10,16 +10,19 @@ from urllib.parse import quote
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kernels.arrays import Floats, Integers
 from pipelines.errors import DataError
 from pipelines.files import make_folder, sha256_bytes, sha256_file, write_atomic
+from pipelines.parquet_writer import Encoding, Kind, write_parquet
 
 RETIRED = "_retired"
 
 Period = Literal["day", "month", "year"]
 STAMP = pa.timestamp("ns", tz="UTC")
+_KINDS: dict[pa.DataType, Kind] = {
+    STAMP: "timestamp", pa.int64(): "int64", pa.float32(): "float32", pa.float64(): "float64",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,23 +82,24 @@ def symbol_folder(symbol: str) -> str:
     return f"symbol={quote(symbol, safe='^')}"
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet. Byte-stream split and no dictionary: float columns barely repeat, and pyarrow's defaults
-    write about three times slower for larger files."""
-    floats = {field.name for field in table.schema if pa.types.is_floating(field.type)}
-    encodings = {
-        field.name: "BYTE_STREAM_SPLIT" if field.name in floats else "DELTA_BINARY_PACKED" for field in table.schema
-    }
+def parquet_bytes(table: pa.Table, *, encoding: Encoding | None = None) -> bytes:
+    """A table of times and floats as Parquet; `parquet_writer` says how.
+
+    Raises:
+        DataError: a column of another type, or one with nulls.
+    """
+    kinds: dict[str, Kind] = {}
+    columns = {}
+    for field in table.schema:
+        if field.type not in _KINDS or table[field.name].null_count:
+            received = f"{field.type} with {table[field.name].null_count} nulls"
+            expected = "UTC times in ns, int64 or floats, none null"
+            raise DataError(f"column {field.name}: expected {expected}, received {received}")
+        kinds[field.name] = _KINDS[field.type]
+        plain = table[field.name].cast(pa.int64()) if field.type == STAMP else table[field.name]
+        columns[field.name] = plain.to_numpy()
     buffer = io.BytesIO()
-    pq.write_table(
-        table,
-        buffer,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=False,
-        column_encoding=encodings,
-        write_statistics=["timestamp"],
-    )
+    write_parquet(buffer, columns, kinds, encoding)
     return buffer.getvalue()
 
 
