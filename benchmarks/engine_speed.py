@@ -2,8 +2,7 @@
 
     python -m benchmarks.engine_speed                 # 2 million ticks, about 1 minute
 
-Log return; mean, standard deviation and z-score over 20, 64 and 256 rows; RSI 14; EMA 12 and 26; MACD and its signal;
-Bollinger %b; lowest and highest of 64; realised volatility, volume z-score and VWAP deviation over 64. float32 out.
+The set of `benchmarks/feature_set.py`, float32 out.
 Then named sets row by row, as the live loop takes them.
 """
 
@@ -17,52 +16,16 @@ import talib
 
 from benchmarks import goals
 from benchmarks.cases import Run
+from benchmarks.feature_set import WINDOWS, the_set
 from benchmarks.measuring import medians
 from kernels import engine
 from kernels.bars import COLUMN_NAMES
 from pipelines.bars import Bars
-from pipelines.catalogue.functions import (
-    bars,
-    divide_or,
-    ema,
-    log_returns,
-    mean,
-    rolling_max,
-    rolling_min,
-    rolling_sum,
-    rsi,
-    std,
-    zscore,
-)
-from pipelines.expressions import Expression, square_root
 from pipelines.features import FeaturePlan
 from pipelines.plan import compile_program
 
 ROWS = 2_000_000
-WINDOWS = (20, 64, 256)
 CHUNK = 8192
-
-
-def the_set() -> list[Expression]:
-    """The 21 expressions."""
-    c, v = bars.close, bars.volume
-    line = ema(c, 12) - ema(c, 26)
-    moved = log_returns(c, 1)
-    return [
-        moved,
-        *(part(c, window) for window in WINDOWS for part in (mean, std, zscore)),
-        rsi(c, 14),
-        ema(c, 12),
-        ema(c, 26),
-        line,
-        ema(line, 9),
-        zscore(c, 20) * (0.25 * (20 / 19) ** 0.5) + 0.5,
-        rolling_min(c, 64),
-        rolling_max(c, 64),
-        square_root(rolling_sum(moved * moved, 64)),
-        zscore(v, 64),
-        divide_or(c * rolling_sum(v, 64), rolling_sum(c * v, 64), 1.0) - 1.0,
-    ]
 
 
 def market(rows: int) -> Bars:

@@ -1,0 +1,68 @@
+"""The least that a build can take: ticks decoded, and as many columns encoded by the encoder of the store; no features.
+
+The features that are encoded are real, and made outside what is timed; a first file, untimed, loads what is loaded
+late. Prints seconds of `decode`, `encode`, `encode, pyarrow` at its fastest settings, and `hash`, SHA-256 of what the
+store's encoder wrote, which is no part of the floor.
+"""
+
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+import benchmarks.feature_set  # noqa: F401 (enters the set)
+from benchmarks.build.job import Job, pyarrow_settings
+from pipelines.bars import BarSpec
+from pipelines.features import FeaturePlan, FeatureStream
+from pipelines.parts import parquet_bytes
+
+Stages = dict[str, float]
+
+
+def build(job: Job) -> None:
+    plan = FeaturePlan(["set21"])
+    seconds: Stages = defaultdict(float)
+    for number, file in enumerate(job.files[:1] + job.files):
+        if number == 1:
+            seconds.clear()
+        with _timed(seconds, "decode"):
+            ticks = pq.ParquetFile(file).read(use_threads=False)
+            arrays = _arrays(ticks)
+        if not job.bars:
+            _, features = FeatureStream(BarSpec("none", 1), plan).push_ticks(*arrays)
+            rows = {name: ticks[source] for name, source in job.tick_columns.items()}
+            _encode(pa.table(rows | dict(zip(plan.names, features.T, strict=True))), job, file, seconds)
+    print(json.dumps(seconds))
+
+
+@contextmanager
+def _timed(seconds: Stages, stage: str) -> Iterator[None]:
+    begun = process_time()
+    yield
+    seconds[stage] += process_time() - begun
+
+
+def _arrays(ticks: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    stamps = ticks["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
+    price, volume = (ticks[name].combine_chunks().to_numpy() for name in ("price", "volume"))
+    return stamps, price, volume
+
+
+def _encode(table: pa.Table, job: Job, file: str, seconds: Stages) -> None:
+    with _timed(seconds, "encode"):
+        data = parquet_bytes(table)
+        Path(job.target(file)).write_bytes(data)
+    with _timed(seconds, "hash"):
+        sha256(data).hexdigest()
+    with _timed(seconds, "encode, pyarrow"):
+        pq.write_table(table, buffer := io.BytesIO(), **pyarrow_settings(job.codec, table.column_names))
+        Path(job.target(file)).write_bytes(buffer.getbuffer())
