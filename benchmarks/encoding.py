@@ -32,7 +32,6 @@ from pipelines.bars import BarBuilder, Bars, BarSpec, tick_arrays
 from pipelines.files import sha256_file
 from pipelines.ingest import read_archive
 from pipelines.parquet_writer import PAGE_ROWS, Encoding, Kind, write_parquet
-from pipelines.parts import STAMP
 from pipelines.plan import compile_program
 from pipelines.schema import SourceHints
 
@@ -61,12 +60,14 @@ class Rows:
     def __init__(self, data: Bars) -> None:
         program = compile_program(the_set())
         features = np.empty((len(the_set()), len(data)), np.float32)
-        pool = program.new_pool()
-        engine.advance(program.steps, program.addresses, program.initial.copy(), pool, data.columns, features)
+        columns = data.columns[: program.inputs]
+        engine.advance(program.steps, program.initial.copy(), *program.new_memory(), columns, features)
         self.columns = {"timestamp": data.timestamp.astype(np.int64)}
         self.columns |= {f"feature {number}": feature for number, feature in enumerate(features)}
         self.kinds: dict[str, Kind] = dict.fromkeys(self.columns, "float32") | {"timestamp": "timestamp"}
-        self.table = pa.table(self.columns | {"timestamp": pa.array(self.columns["timestamp"], STAMP)})
+        self.table = pa.table(
+            self.columns | {"timestamp": pa.array(self.columns["timestamp"], pa.timestamp("ns", "UTC"))}
+        )
         self.frame: pl.DataFrame = pl.from_arrow(self.table)  # type: ignore[assignment]
 
     def __len__(self) -> int:

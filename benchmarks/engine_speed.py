@@ -86,6 +86,7 @@ def runs_of(data: Bars) -> dict[str, Run]:
     outputs = len(the_set())
     buffer, whole = np.empty((outputs, CHUNK), np.float32), np.empty((outputs, rows), np.float32)
     by_row = np.empty((rows, outputs), np.float32)
+    bars_read = data.columns[: program.inputs]
     c, v = data.close.copy(), data.volume.copy()
     frame = pl.DataFrame({"c": c, "v": v})
 
@@ -96,17 +97,17 @@ def runs_of(data: Bars) -> dict[str, Run]:
         state = program.initial.copy()
         for start in range(0, rows, size):
             stop = min(start + size, rows)
-            advance(data.columns[:, start:stop], target(start, stop), state)
+            advance(bars_read[:, start:stop], target(start, stop), state)
 
     return {
         "8k-row buffers reused": lambda: in_chunks(CHUNK, lambda start, stop: buffer[:, : stop - start]),
-        "whole columns, reused": lambda: advance(data.columns, whole, program.initial.copy()),
+        "whole columns, reused": lambda: advance(bars_read, whole, program.initial.copy()),
         "64k-row chunks": lambda: in_chunks(1 << 16, lambda start, stop: whole[:, start:stop]),
         "whole columns, allocated": lambda: advance(
-            data.columns, np.empty((outputs, rows), np.float32), program.initial.copy()
+            bars_read, np.empty((outputs, rows), np.float32), program.initial.copy()
         ),
         "rows (T, F), reused": lambda: engine.advance_rows(
-            program.steps, program.initial.copy(), places, pool, data.columns, by_row
+            program.steps, program.initial.copy(), places, pool, bars_read, by_row
         ),
         "TA-Lib and NumPy, allocated": lambda: by_talib(c, v),
         "Polars lazy, allocated": lambda: by_polars(frame),
@@ -123,7 +124,7 @@ def single_rows(name: str, data: Bars, rows: int = 20_000) -> dict[str, float]:
     """ns a row of a named set: many rows at once, one row a call inside compiled code, one row a call from Python."""
     plan = FeaturePlan([name])
     program = compile_program([feature.expression for feature in plan.features])
-    columns, parts = data.columns[:, :rows].copy(), [data[row : row + 1] for row in range(rows)]
+    columns, parts = data.columns[: program.inputs, :rows].copy(), [data[row : row + 1] for row in range(rows)]
     by_row = np.ascontiguousarray(columns.T)[:, :, np.newaxis]
     wide, out = np.empty((len(plan.names), rows), np.float32), np.empty((len(plan.names), 1), np.float32)
     places, pool = program.new_memory()

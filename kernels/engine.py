@@ -180,6 +180,8 @@ def advance(steps, state, places, pool, columns, out):  # type: ignore[no-untype
     """
     table = _integers(_address(places), len(places))
     inputs, slots = len(columns), len(columns) + len(out)
+    if slots + len(pool) // BLOCK != len(places):
+        raise ValueError("columns or out: not as many as the program was made for")
     _lay_out(table, 0, inputs, _address(columns), columns.strides[0])
     _lay_out(table, inputs, slots, _address(out), out.strides[0])
     _lay_out(table, slots, len(table), _address(pool), 8 * BLOCK)

@@ -79,7 +79,7 @@ class Encoding:
 
     codec: Codec = "lz4"
     level: int | None = None
-    row_group_rows: int = PAGE_ROWS
+    row_group_rows: int = 125_000
 
     def __post_init__(self) -> None:
         if self.codec not in _CODECS:

@@ -15,16 +15,12 @@ import pyarrow.parquet as pq
 
 from kernels.arrays import Floats
 from pipelines.errors import DataError
-from pipelines.files import make_folder, sha256_bytes, sha256_file, write_atomic
-from pipelines.parquet_writer import Encoding, Kind, write_parquet
+from pipelines.files import HashedFile, make_folder, sha256_bytes, sha256_file, write_atomic
+from pipelines.parquet_writer import Columns, Encoding, Kind, ParquetWriter
 
 RETIRED = "_retired"
 
 Period = Literal["day", "month", "year"]
-STAMP = pa.timestamp("ns", tz="UTC")
-_KINDS: dict[pa.DataType, Kind] = {
-    STAMP: "timestamp", pa.int64(): "int64", pa.float32(): "float32", pa.float64(): "float64",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,44 +82,72 @@ def symbol_folder(symbol: str) -> str:
     return f"symbol={quote(symbol, safe='^')}"
 
 
-def parquet_bytes(table: pa.Table, *, encoding: Encoding | None = None) -> bytes:
-    """A table of times and floats as Parquet; `parquet_writer` says how.
+class PartFile:
+    """A data file of one symbol and period under way: rows are encoded, hashed and written group by group.
 
-    Raises:
-        DataError: a column of another type, or one with nulls.
+    Attributes:
+        rows: written so far.
     """
-    kinds: dict[str, Kind] = {}
-    columns = {}
-    for field in table.schema:
-        if field.type not in _KINDS or table[field.name].null_count:
-            received = f"{field.type} with {table[field.name].null_count} nulls"
-            expected = "UTC times in ns, int64 or floats, none null"
-            raise DataError(f"column {field.name}: expected {expected}, received {received}")
-        kinds[field.name] = _KINDS[field.type]
-        plain = table[field.name].cast(pa.int64()) if field.type == STAMP else table[field.name]
-        columns[field.name] = plain.to_numpy()
-    buffer = io.BytesIO()
-    write_parquet(buffer, columns, kinds, encoding)
-    return buffer.getvalue()
+
+    def __init__(self, root: Path, symbol: str, key: str, encoding: Encoding) -> None:
+        self._folder = f"{symbol_folder(symbol)}/date={key}"
+        make_folder(root / self._folder)
+        self._file = HashedFile(root / self._folder)
+        self._told = {"symbol": symbol, "date": key}
+        self._encoding = encoding
+        self._writer: ParquetWriter | None = None
+        self._span: list[int] = []
+        self.rows = 0
+
+    def write(self, columns: Columns) -> None:
+        """Write rows, `timestamp` among their columns; every call but the last takes whole row groups.
+
+        Raises:
+            DataError: other columns than before, or they cannot be written; the file is gone then.
+        """
+        if self._writer is None:
+            self._writer = ParquetWriter(self._file, kinds_of(columns), self._encoding)
+        try:
+            self._writer.write(columns)
+        except BaseException:
+            self._file.abandon()
+            raise
+        self._span = [self._span[0] if self._span else int(columns["timestamp"][0]), int(columns["timestamp"][-1])]
+        self.rows += len(columns["timestamp"])
+
+    def finish(self) -> dict[str, Any]:
+        """Make the file durable; returns its manifest entry."""
+        if self._writer is None:
+            raise RuntimeError(f"{self._folder}: a part without rows")
+        try:
+            self._writer.finish()
+            name = f"part-{self._file.sha256[:12]}.parquet"
+            self._file.publish(name)
+        except BaseException:
+            self._file.abandon()
+            raise
+        entry = {"path": f"{self._folder}/{name}", "sha256": self._file.sha256, "size": self._file.size}
+        return {**entry, **self._told, "rows": self.rows, "first": self._span[0], "last": self._span[1]}
 
 
-def write_part(root: Path, symbol: str, key: str, table: pa.Table, encoding: Encoding) -> dict[str, Any]:
-    """Write rows of one symbol and period below `root`; returns their manifest entry."""
-    data = parquet_bytes(table, encoding=encoding)
-    entry = Entry.write(root, f"{symbol_folder(symbol)}/date={key}/part-{{hash}}.parquet", data)
-    stamps = table["timestamp"]
-    first, last = (stamps[at].cast(pa.int64()).as_py() for at in (0, len(stamps) - 1))
-    return {**vars(entry), "symbol": symbol, "date": key, "rows": len(table), "first": first, "last": last}
+_TIMES = ("timestamp", "last_timestamp")
+_KIND_OF: dict[np.dtype[Any], Kind] = {np.dtype(np.float32): "float32", np.dtype(np.float64): "float64"}
 
 
-def read_part(root: Path, item: Mapping[str, Any]) -> pa.Table:
-    """The rows of a manifest's data file.
+def kinds_of(columns: Columns) -> dict[str, Kind]:
+    """What the columns of a data file hold."""
+    return {name: "timestamp" if name in _TIMES else _KIND_OF[column.dtype] for name, column in columns.items()}
+
+
+def read_part(root: Path, item: Mapping[str, Any]) -> Columns:
+    """The columns of a manifest's data file.
 
     Raises:
         DataError: it is missing or not what was written.
     """
     table = pq.read_table(pa.BufferReader(Entry.of(item).read(root / item["path"])))
-    return table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))
+    times = {name: table[name].cast(pa.int64()) for name in _TIMES}
+    return {name: times.get(name, table[name]).to_numpy() for name in table.column_names}
 
 
 def period_key(stamp: int, period: Period) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kernels import engine
 from kernels.arrays import Floats
-from kernels.bars import COLUMN_NAMES
+from kernels.bars import COLUMN_NAMES, COLUMNS, PRICE_COLUMNS
 from kernels.operations import OPERATIONS
 from pipelines.expressions import Call, Column, Constant, Expression, Kernel, Operation
 
@@ -24,12 +24,14 @@ class Program:
     """What `kernels.engine.advance` takes.
 
     Attributes:
-        steps: see `advance`. outputs: how many. constants: value of each slot that is filled once.
+        steps: see `advance`. inputs: how many columns of bars it is given, all or those of prices alone.
+        outputs: how many. constants: value of each slot that is filled once.
         initial: the state before the first row; its first number is the fingerprint of the program.
         kernels: kept alive because the addresses in `steps` point into them.
     """
 
     steps: NDArray[np.int64]
+    inputs: int
     outputs: int
     slots: int
     constants: dict[int, float]
@@ -41,7 +43,7 @@ class Program:
         pool = engine.new_pool(self.slots)
         for slot, value in self.constants.items():
             pool[slot * engine.BLOCK : (slot + 1) * engine.BLOCK] = value
-        return np.zeros(len(COLUMN_NAMES) + self.outputs + self.slots, np.int64), pool
+        return np.zeros(self.inputs + self.outputs + self.slots, np.int64), pool
 
 
 def fingerprint(outputs: Sequence[Expression]) -> float:
@@ -73,14 +75,17 @@ class _Compiler:
     def program(self) -> Program:
         self._states.append(np.array([fingerprint(self.outputs)]))
         self._count_uses()
+        read = {part.name for part in self._uses if isinstance(part, Column)}
+        self._inputs = PRICE_COLUMNS if read <= set(COLUMN_NAMES[:PRICE_COLUMNS]) else COLUMNS
         for constant in [part for part in self._uses if isinstance(part, Constant)]:
             self._new_slot(constant)
             self._constants[self._slot_of[constant]] = constant.value
         for number, output in enumerate(self.outputs):
-            self._steps.append(engine.emission(self._place(output), len(COLUMN_NAMES) + number))
+            self._steps.append(engine.emission(self._place(output), self._inputs + number))
             self._use(output)
         return Program(
             steps=np.array(self._steps, np.int64),
+            inputs=self._inputs,
             outputs=len(self.outputs),
             slots=self._slots,
             constants=self._constants,
@@ -114,7 +119,7 @@ class _Compiler:
                 self._add_call(OPERATIONS[part.name], np.empty(0), part.operands, [part])
             elif isinstance(part, Call):
                 self._call(part)
-        return len(COLUMN_NAMES) + len(self.outputs) + self._slot_of[part]
+        return self._inputs + len(self.outputs) + self._slot_of[part]
 
     def _call(self, part: Call) -> None:
         wanted = {part.kernel.names[output] for output in self._wanted[_key(part)]}

@@ -105,7 +105,7 @@ class FileRun:
     path: Path
     symbol: str
     hints: SourceHints
-    size: int
+    stamp: tuple[int, int]  # bytes, and when it changed
     settled: Settled | None = None  # how it is read, where that is known
     part: int = 0
     last: int = _LAST
@@ -137,10 +137,13 @@ class FileRun:
 
     def _read(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         try:
-            for rows, rejected, _ in canonical_batches(self.path, self.hints, self.size, self.settled):
+            for rows, rejected, _ in canonical_batches(self.path, self.hints, self.stamp[0], self.settled):
                 yield rows, rejected
         except DamagedError as error:
             raise UnreadableError(self.source, str(error)) from error
+        now, is_text = self.path.stat(), detect_format(self.path) == "text"
+        if now.st_size < self.stamp[0] or (not is_text and (now.st_size, now.st_mtime_ns) != self.stamp):
+            raise DataError(f"{self.path}: was changed while it was read; run the same command again")
 
 
 def canonical_batches(

@@ -78,7 +78,7 @@ class StoreConfig(_Section):
 
     codec: Literal["none", "snappy", "lz4", "zstd"] = "lz4"
     level: int | None = Field(None, ge=1, le=22)
-    row_group_rows: int = Field(131_072, ge=1024, le=1 << 24)
+    row_group_rows: int = Field(125_000, ge=1024, le=1 << 24)
 
     @model_validator(mode="after")
     def _level_fits_codec(self) -> Self:

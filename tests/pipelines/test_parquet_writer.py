@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from pipelines.errors import DataError
 from pipelines.parquet_writer import PAGE_ROWS, Encoding, Kind, ParquetWriter, write_parquet
-from pipelines.parts import parquet_bytes
 
 CODECS = ["none", "snappy", "lz4", "zstd"]
 BITS = {"timestamp": np.int64, "int64": np.int64, "float32": np.uint32, "float64": np.uint64}
@@ -255,25 +254,3 @@ def test_a_file_without_columns_is_refused() -> None:
 def test_other_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         Encoding(**settings)
-
-
-def test_a_table_is_written_as_its_columns() -> None:
-    kinds: Kinds = {"timestamp": "timestamp", "count": "int64", "z": "float32", "price": "float64"}
-    columns = market(10, kinds)
-    table = pa.table({name: pa.array(column, ARROW_TYPES[kinds[name]]) for name, column in columns.items()})
-    assert parquet_bytes(table, encoding=Encoding("zstd")) == written(columns, kinds, Encoding("zstd"))
-    assert parquet_bytes(pa.concat_tables([table[:3], table[3:]])) == written(columns, kinds, Encoding())
-
-
-@pytest.mark.parametrize(
-    ("column", "received"),
-    [
-        (pa.array([1.0, None]), "double with 1 nulls"),
-        (pa.array(["a", "b"]), "string with 0 nulls"),
-        (pa.array([1, 2], pa.timestamp("us", "UTC")), r"timestamp\[us, tz=UTC\] with 0 nulls"),
-    ],
-)
-def test_a_table_of_other_things_is_refused(column: pa.Array, received: str) -> None:
-    expected = "column x: expected UTC times in ns, int64 or floats, none null, received " + received
-    with pytest.raises(DataError, match=expected):
-        parquet_bytes(pa.table({"x": column}))

@@ -85,7 +85,7 @@ def allocations() -> Iterator[Callable[[], int]]:
 def test_single_rows_allocate_nothing(allocations: Callable[[], int]) -> None:
     """The live loop; each array that comes from Python counts once, however many rows it holds."""
     program = compile_program([parse_feature(name).expression for name in SETS["core17"]])
-    rows = np.ascontiguousarray(market_rows(300).columns.T)[:, :, np.newaxis]
+    rows = np.ascontiguousarray(market_rows(300).columns[: program.inputs].T)[:, :, np.newaxis]
     state, memory = program.initial.copy(), program.new_memory()
     out = np.empty((program.outputs, 1), np.float32)
 
@@ -235,7 +235,7 @@ def test_a_fallback_waits_until_the_numerator_is_known() -> None:
 
 def _run(program: Program, rows: Bars) -> Array:
     out = np.empty((program.outputs, len(rows)), np.float32)
-    engine.advance(program.steps, program.initial.copy(), *program.new_memory(), rows.columns, out)
+    engine.advance(program.steps, program.initial.copy(), *program.new_memory(), rows.columns[: program.inputs], out)
     return out
 
 
@@ -270,19 +270,21 @@ def test_slots_are_used_again_but_never_too_early(name: str) -> None:
     """Runs the steps on names instead of numbers: a slot overwritten too early would show in what is emitted."""
     outputs = [parse_feature(member).expression for member in SETS[name]]
     program = compile_program(outputs)
-    slots = len(COLUMN_NAMES) + len(outputs)
-    held = dict(enumerate(COLUMN_NAMES)) | {slots + slot: str(Constant(x)) for slot, x in program.constants.items()}
+    slots = program.inputs + len(outputs)
+    held = dict(enumerate(COLUMN_NAMES[: program.inputs])) | {
+        slots + slot: str(Constant(x)) for slot, x in program.constants.items()
+    }
     emitted = {}
     for names, read, written in calls_of(program):
         inputs = ", ".join(held[place] for place in read)
         if not names:
-            emitted[written[0] - len(COLUMN_NAMES)] = inputs
+            emitted[written[0] - program.inputs] = inputs
             continue
         assert not set(read) & set(written)
         assert min(written) >= slots
         held |= {place: f"{one}({inputs})" for place, one in zip(written, names, strict=True)}
     assert [emitted[column] for column in range(len(outputs))] == [name_of(output) for output in outputs]
-    assert len(held) == len(COLUMN_NAMES) + program.slots
+    assert len(held) == program.inputs + program.slots
     assert program.slots < len({part for output in outputs for part in output.walk()}) / 2
 
 
@@ -395,3 +397,14 @@ def test_an_expression_is_neither_true_nor_false() -> None:
     """Or `max(a, b)` of Python would silently be one of the two."""
     with pytest.raises(TypeError, match="high > open: is one value a row and neither true nor false; use maximum"):
         max(bars.open, bars.high)
+
+
+def test_columns_of_another_number_are_refused() -> None:
+    """Else the engine would read and write outside of its arrays."""
+    rows, out = market_rows(50), np.empty((1, 50), np.float32)
+    program = compile_program([bars.close + 1.0])
+    with pytest.raises(ValueError, match="columns or out: not as many as the program was made for"):
+        engine.advance(program.steps, program.initial.copy(), *program.new_memory(), rows.columns, out)
+    plan = FeaturePlan(["ofi_20"])
+    with pytest.raises(ValueError, match="bars: expected 21 columns, received 8"):
+        plan.update(plan.new_state(), Bars(rows.columns[:8].copy()))
