@@ -32,7 +32,7 @@ def writing(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be written: {reason}; free some space or give another folder") from error
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """Write `data` so that `path` holds either its old content or all of the new, even after a power loss.
 
     Raises:

@@ -107,6 +107,7 @@ class FileRun:
     hints: SourceHints
     stamp: tuple[int, int]  # bytes, and when it changed
     settled: Settled | None = None  # how it is read, where that is known
+    start: int | None = None  # time before which rows need not be read
     part: int = 0
     last: int = _LAST
 
@@ -137,7 +138,9 @@ class FileRun:
 
     def _read(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         try:
-            for rows, rejected, _ in canonical_batches(self.path, self.hints, self.stamp[0], self.settled):
+            for rows, rejected, _ in canonical_batches(
+                self.path, self.hints, self.stamp[0], self.settled, start=self.start
+            ):
                 yield rows, rejected
         except DamagedError as error:
             raise UnreadableError(self.source, str(error)) from error
@@ -147,14 +150,20 @@ class FileRun:
 
 
 def canonical_batches(
-    path: Path, hints: SourceHints, size: int, settled: Settled | None = None
+    path: Path, hints: SourceHints, size: int, settled: Settled | None = None, *, start: int | None = None
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, int]]:
-    """(good rows in the order of the file, rejected rows, rows in) of a file that can be streamed, batch by batch."""
+    """(good rows in the order of the file, rejected rows, rows in) of a file that can be streamed, batch by batch.
+
+    Args:
+        start: time before which rows of a file in time order may be left out.
+    """
     stream = open_stream(path, detect_format(path), hints, size=size)
     if stream is None:
         raise DataError(f"{path}: was changed while the archive was read; run the same command again")
     settled = without_symbols(settled or settle(path, stream.head, hints)[0], stream.constants)
-    for table in stream.tables(columns_of(settled)):
+    position = settled.mapping.positions.get("timestamp")
+    skipped = 0 if start is None or position is None else stream.rows_before(position, start)
+    for table in stream.tables(columns_of(settled), skipped):
         yield read_batch(settled, table)
 
 

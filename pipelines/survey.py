@@ -34,7 +34,7 @@ SPILL = "_spill"
 STREAMED_BYTES = 32 << 20  # of a text; smaller ones are read whole, on the evidence of all their rows
 STREAMED_GZIP_BYTES = 8 << 20
 STREAMED_ROWS = 50_000  # of a columnar file
-SPILLED_ROWS = 4_000_000  # sorted at once when a large file has to be sorted: 200 to 300 MB
+SPILLED_ROWS = 1_500_000  # sorted at once when a large file has to be sorted: 100 MB, held three times
 BEGINNING = 1_000  # rows that tell two files apart
 
 Entry = dict[str, Any]
@@ -202,7 +202,7 @@ def _sorted_part(
 
 def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str, description: str) -> Entry:
     """Write sorted rows to the spill; the entry says where the runs of each symbol are."""
-    folder = f"{SPILL}/{source.sha256[:16]}-{source.number}"
+    stem = f"{SPILL}/{source.sha256[:16]}-{source.number}"  # all in one folder: making one costs two syncs
     entry: Entry = {"mode": "spilled", "flavour": flavour, "description": description, "runs": [], "spans": {}}
     density, steps, rejected = Density(0, 0, 0.0, 0.0), [], []
     columns: dict[str, None] = {}
@@ -220,7 +220,7 @@ def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str,
             content = (content + _value_sum(part.rows)) % 2**64
             beginning = beginning or _value_sum(part.rows[:BEGINNING])
             steps.append(part.steps)
-            entry["runs"] += _write_part(root, f"{folder}/{number:06d}.arrow", part)
+            entry["runs"] += _write_part(root, f"{stem}-{number:06d}.arrow", part)
     for symbol, _, _, _, first, last, _ in entry["runs"]:
         known = entry["spans"].get(symbol, [first, last])
         entry["spans"][symbol] = [min(first, known[0]), max(last, known[1])]
@@ -229,8 +229,8 @@ def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str,
         "density": list(vars(density).values()),
         "beginning": beginning,
         "content": [rows_out, content],
-        "rejected": _write_frame(root, f"{folder}/rejected.arrow", rejected),
-        "steps": _write_frame(root, f"{folder}/steps.arrow", steps),
+        "rejected": _write_frame(root, f"{stem}-rejected.arrow", rejected),
+        "steps": _write_frame(root, f"{stem}-steps.arrow", steps),
         "unplaced": _write_unplaced(root, unplaced),
         "rows_in": rows_in,
     }
@@ -278,7 +278,7 @@ def _write_frame(root: Path, path: str, frames: Sequence[pl.DataFrame]) -> str |
     buffer = io.BytesIO()
     frame.write_ipc(buffer, compression="uncompressed")  # so that it is mapped, not read
     make_folder((root / path).parent)
-    write_atomic(root / path, buffer.getvalue())
+    write_atomic(root / path, buffer.getbuffer())
     return path
 
 
@@ -295,12 +295,12 @@ def _value_sum(rows: pl.DataFrame) -> int:
     return int(rows.drop(names).hash_rows().to_numpy().sum())
 
 
-def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path) -> Iterator[Run]:
-    """The runs of a symbol in a file that was looked into."""
+def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path, start: int | None) -> Iterator[Run]:
+    """The runs of a symbol in a file that was looked into; of what is streamed, from about `start` on."""
     entry = source.entry
     if entry["mode"] == "streamed":
         first, last = entry["spans"][symbol]
-        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, source.settled)
+        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, source.settled, start)
         yield run if last is None else replace(run, last=last)
     for name, path, offset, rows, first, last, part in entry["runs"]:
         if name == symbol:

@@ -2,16 +2,19 @@
 
 import dataclasses
 import gzip
+import json
+import pickle
 import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from pipelines import partitions, runs, survey
+from pipelines import partitions, runs, streaming, survey
 from pipelines.archive import Request, build_archive
 from pipelines.bars import BarSpec
 from pipelines.build import build_store
@@ -285,3 +288,22 @@ def test_symbols_side_by_side_give_the_same_bytes(tmp_path: Path, small: None) -
     assert not (tmp_path / "three").exists()
     build_archive(request(tmp_path / "ticks", tmp_path / "three", workers=3))
     assert content(tmp_path / "one") == content(tmp_path / "three")
+
+
+def test_what_a_worker_needs_and_gives_can_travel(tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks go to other processes and machines, records come back: plain values, never rows."""
+    sorted_file(tmp_path / "ticks")
+    several_symbols(tmp_path / "ticks")
+    sizes: list[int] = []
+
+    def far_away(task: streaming.Task, plan: FeaturePlan, advanced: Callable[[int, int], None]) -> list[dict[str, Any]]:
+        sent = pickle.dumps(task)
+        records = streaming.build_symbol(pickle.loads(sent), plan, advanced)
+        sizes.append(len(sent) + len(json.dumps(records)))
+        return json.loads(json.dumps(records))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("pipelines.archive.build_symbol", far_away)
+    build_archive(request(tmp_path / "ticks", tmp_path / "far"))
+    monkeypatch.undo()
+    assert max(sizes) < 30_000
+    assert FeatureStore.open(tmp_path / "far").verify() == []

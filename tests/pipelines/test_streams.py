@@ -13,6 +13,7 @@ from pipelines.ingest import read_source
 from pipelines.runs import canonical_batches
 from pipelines.schema import SourceHints
 from pipelines.sources import streams
+from pipelines.sources.calendar_text import detect_text_form, parse_text
 from pipelines.sources.text import plain_table, settle_layout, split_lines, text_lines
 
 HEAD = "timestamp,price,volume\n"
@@ -171,3 +172,40 @@ def test_columns_within_columns_are_for_the_reader_of_whole_files(tmp_path: Path
     pa.parquet.write_table(table, path)
     assert streams.open_stream(path, "parquet", SourceHints()) is None
     assert read_source(path).rows_in == 1
+
+
+PLAIN = ["2024-01-05 10:00:00", "2024-01-05 23:59:59.5", "1999-12-31 00:00:00.123456789"]
+NOT_PLAIN = [
+    "2024-1-5 3:04:05", "2024-02-30 00:00:00", "2024-01-05 25:00:00", "+024-01-05 10:00:00", "2300-01-01 00:00:00",
+    "2016-12-31 23:59:60", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [("-", "/"), (" ", "T"), ("-", "-")], ids=str)
+@pytest.mark.parametrize("end", ["", "Z"])
+@pytest.mark.parametrize("odd", [[], *([text] for text in NOT_PLAIN)], ids=str)
+def test_times_that_are_read_in_one_step_are_what_the_pattern_reads(
+    change: tuple[str, str], end: str, odd: list[str]
+) -> None:
+    texts = [text.replace(*change) + end for text in PLAIN]
+    form = detect_text_form(texts)
+    assert form is not None
+    both = parse_text(pl.Series([*texts, *odd]), form, where="x", date_order=None)
+    alone = [parse_text(pl.Series([text, "x"]), form, where="x", date_order=None) for text in [*texts, *odd]]
+    assert both.local.to_physical().to_list() == [one.local.to_physical()[0] for one in alone]
+    assert both.offset_known[:3].to_list() == [end == "Z"] * 3
+    assert both.timed[:3].all()
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "ms"])
+def test_groups_that_are_older_than_what_is_due_are_not_read(tmp_path: Path, unit: str) -> None:
+    path = tmp_path / "A.parquet"
+    times = pl.Series(1_700_000_000_000_000_000 + 10**9 * np.arange(300)).cast(pl.Datetime("ns", "UTC"))
+    frame = pl.DataFrame({"timestamp": times.dt.cast_time_unit(unit), "price": np.ones(300)})  # type: ignore[arg-type]
+    frame.write_parquet(path, row_group_size=100)
+    for second, lines in [(0, 1), (99, 1), (100, 101), (250, 201), (300, 201)]:
+        start = 1_700_000_000_000_000_000 + 10**9 * second
+        first, *_ = [rows for rows, _, _ in canonical_batches(path, SourceHints(), 0, start=start)]
+        assert first["_line"][0] == lines
+    frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None)).write_parquet(path, row_group_size=100)
+    assert len(list(canonical_batches(path, SourceHints(timezone="UTC"), 0, start=2**62))) == 6
