@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from time import process_time
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ import benchmarks.feature_set  # noqa: F401 (enters the set)
 from benchmarks.build.job import Job, pyarrow_settings
 from pipelines.bars import BarSpec
 from pipelines.features import FeaturePlan, FeatureStream
+from pipelines.parquet_writer import Codec, Encoding
 from pipelines.parts import parquet_bytes
 
 Stages = dict[str, float]
@@ -59,10 +61,14 @@ def _arrays(ticks: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.float64], ND
 
 def _encode(table: pa.Table, job: Job, file: str, seconds: Stages) -> None:
     with _timed(seconds, "encode"):
-        data = parquet_bytes(table)
+        data = parquet_bytes(table, encoding=_encoding(job.codec))
         Path(job.target(file)).write_bytes(data)
     with _timed(seconds, "hash"):
         sha256(data).hexdigest()
     with _timed(seconds, "encode, pyarrow"):
         pq.write_table(table, buffer := io.BytesIO(), **pyarrow_settings(job.codec, table.column_names))
         Path(job.target(file)).write_bytes(buffer.getbuffer())
+
+
+def _encoding(codec: str) -> Encoding:
+    return Encoding() if codec == "default" else Encoding(cast(Codec, codec), 1 if codec == "zstd" else None)

@@ -62,11 +62,6 @@ def has_option(option: str) -> bool:
     return option in _help()
 
 
-def has_codecs() -> bool:
-    """Whether the codec is a setting; `config.yaml` has every one."""
-    return "\nstore:" in (ROOT / "config.yaml").read_text(encoding="utf-8")
-
-
 def run_ours(job: Job, more: Sequence[str] = (), bar_size: str = "1s") -> Usage:
     """Build a store at `out`/store.
 
@@ -92,7 +87,7 @@ _COMMAND = ("-m", "stockbot", "build-features")
 
 def _settings(codec: str) -> dict[str, object]:
     settings: dict[str, object] = {"features": ["set21"], "feature_modules": ["benchmarks.feature_set"]}
-    if codec != "default" and has_codecs():
+    if codec != "default":
         settings["store"] = {"codec": codec, "level": 1 if codec == "zstd" else None}
     return settings
 
