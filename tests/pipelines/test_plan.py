@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.runtime import _nrt_python, rtsys
 
 from kernels import engine, operations, reference
 from kernels.bars import COLUMN_NAMES
@@ -66,6 +67,35 @@ def test_row_by_row_gives_the_same_bits(name: str, kind: str) -> None:
     state, out = plan.new_state(), np.empty((1, len(plan.names)), np.float32)
     single = [plan.update_rows(state, rows[row : row + 1], out).copy() for row in range(len(rows))]
     assert np.concatenate(single).tobytes() == whole(plan, rows).tobytes("C")
+
+
+@numba.njit
+def one_by_one(steps, state, places, pool, rows, out):
+    for row in range(len(rows)):
+        engine.advance(steps, state, places, pool, rows[row], out)
+
+
+@pytest.fixture
+def allocations() -> Iterator[Callable[[], int]]:
+    _nrt_python.memsys_enable_stats()
+    yield lambda: rtsys.get_allocation_stats().alloc
+    _nrt_python.memsys_disable_stats()
+
+
+def test_single_rows_allocate_nothing(allocations: Callable[[], int]) -> None:
+    """The live loop; each array that comes from Python counts once, however many rows it holds."""
+    program = compile_program([parse_feature(name).expression for name in SETS["core17"]])
+    rows = np.ascontiguousarray(market_rows(300).columns.T)[:, :, np.newaxis]
+    state, memory = program.initial.copy(), program.new_memory()
+    out = np.empty((program.outputs, 1), np.float32)
+
+    def spent(part: Array) -> int:
+        before = allocations()
+        one_by_one(program.steps, state, *memory, part, out)
+        return allocations() - before
+
+    spent(rows[:1])
+    assert spent(rows[1:299]) == spent(rows[299:])
 
 
 @pytest.mark.parametrize("name", ALL_SETS)
