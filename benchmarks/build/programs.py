@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.build.job import Job
@@ -72,7 +73,8 @@ def run_ours(job: Job, more: Sequence[str] = (), bar_size: str = "1s") -> Usage:
     settings.write_text(json.dumps(_settings(job.codec)), encoding="utf-8")
     bars = ["--bars", "time", "--bar-size", bar_size] if job.bars else ["--bars", "none"]
     where = ["--out", str(store_of(job)), "--config", str(settings)]
-    usage = run(*_COMMAND, *job.files, *where, *bars, "--json", *more, out=Path(job.out))
+    alone = ["--workers", "1"] if has_option("--workers") and "--workers" not in more else []
+    usage = run(*_COMMAND, *job.files, *where, *bars, "--json", *alone, *more, out=Path(job.out))
     if usage.said["quarantined"]:
         raise BenchError(f"{OURS}: quarantined {usage.said['quarantined']} rows of an archive without bad ones")
     return usage
@@ -92,6 +94,7 @@ def _settings(codec: str) -> dict[str, object]:
     return settings
 
 
+@cache
 def _help() -> str:
     command = [sys.executable, *_COMMAND, "--help"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
