@@ -34,7 +34,11 @@ class Contender:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a contender takes: nanoseconds and written bytes a tick, and `begin` seconds before the first tick."""
+    """What a contender takes: nanoseconds and written bytes a tick, and `begin` seconds before the first tick.
+
+    Attributes:
+        ticks: of the archive that was built from: all, or those of the first day.
+    """
 
     ns: float
     wall_ns: float

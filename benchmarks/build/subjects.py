@@ -172,12 +172,13 @@ def _plain(found: dict[str, Figure]) -> dict[str, Any]:
 
 def _show(title: str, found: dict[str, Figure], least: dict[str, float]) -> None:
     ours = next(iter(found.values())).ns
-    print(f"{title}\n{'':<30}{'ns/tick':>9}{'/ first':>9}{'peak MB':>9}{'B/tick':>8}{'begin s':>9}{'runs':>6}")
+    print(
+        f"{title}\n{'':<30}{'ns/tick':>9}{'/ first':>9}{'peak MB':>9}{'B/tick':>8}{'begin s':>9}{'ticks':>13}{'runs':>6}"
+    )
     for name, figure in found.items():
-        once = "" if figure.runs > 1 or figure.ticks == found[next(iter(found))].ticks else "   first day only"
         print(
             f"{name:<30}{figure.ns:>9.1f}{figure.ns / ours:>8.2f}x{figure.peak_mb:>9.0f}{figure.written:>8.1f}"
-            f"{figure.begin:>9.2f}{figure.runs:>6}{once}"
+            f"{figure.begin:>9.2f}{figure.ticks:>13,}{figure.runs:>6}"
         )
     for stage, ns in least.items():
         print(f"  {stage:<28}{ns:>9.1f}{ns / ours:>8.2f}x")
