@@ -172,9 +172,8 @@ def _plain(found: dict[str, Figure]) -> dict[str, Any]:
 
 def _show(title: str, found: dict[str, Figure], least: dict[str, float]) -> None:
     ours = next(iter(found.values())).ns
-    print(
-        f"{title}\n{'':<30}{'ns/tick':>9}{'/ first':>9}{'peak MB':>9}{'B/tick':>8}{'begin s':>9}{'ticks':>13}{'runs':>6}"
-    )
+    columns = f"{'ns/tick':>9}{'/ first':>9}{'peak MB':>9}{'B/tick':>8}{'begin s':>9}{'ticks':>13}{'runs':>6}"
+    print(f"{title}\n{'':<30}{columns}")
     for name, figure in found.items():
         print(
             f"{name:<30}{figure.ns:>9.1f}{figure.ns / ours:>8.2f}x{figure.peak_mb:>9.0f}{figure.written:>8.1f}"
