@@ -7,11 +7,13 @@ python -m benchmarks.build CACHE --ticks 5000000 --days 1 --only codecs bars --j
 import argparse
 import json
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from benchmarks import goals
+from benchmarks.build.processes import BenchError
 from benchmarks.build.rounds import Bench
 from benchmarks.build.shapes import Shape
 from benchmarks.build.subjects import SUBJECTS, possible
@@ -62,4 +64,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BenchError as error:
+        sys.exit(f"error: {error}")
