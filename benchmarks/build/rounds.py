@@ -57,6 +57,11 @@ class Bench:
     rounds: int
     largest: int = 0
 
+    @property
+    def outputs(self) -> Path:
+        """Where programs write; nothing there is kept."""
+        return self.cache / "outputs"
+
     def files(self, shape: Shape) -> list[Path]:
         """The files of an archive, which is made when it is not there."""
         numbers = [str(number) for number in (shape.symbols, shape.days, shape.ticks)]
@@ -65,7 +70,7 @@ class Bench:
 
     def job(self, files: Sequence[Path], contender: Contender) -> Job:
         """With an empty folder to write into."""
-        out = processes.emptied(self.cache / "out")
+        out = processes.emptied(self.outputs / "measured")
         return Job([str(file) for file in files], str(out), contender.codec, contender.bars, BASE_COLUMNS)
 
     def once(self, contender: Contender, files: Sequence[Path]) -> Usage:

@@ -35,7 +35,7 @@ def _peers(codec: str, *, bars: bool = False) -> list[Contender]:
 
 def check(bench: Bench, size: Size) -> Result:
     """The largest difference of each program's values from ours."""
-    compared = Check(bench.files(Shape("zstd", 2, 2, 40_000)), bench.cache / "check")
+    compared = Check(bench.files(Shape("zstd", 2, 2, 40_000)), bench.outputs / "checked")
     modes = [(peer, bars) for peer in installed() for bars in (False, True) if peer.has_bars or not bars]
     worst = {f"{peer.name}{', bars' if bars else ''}": compared.worst(peer, bars) for peer, bars in modes}
     print("largest difference from our values, relative to the column's largest")
