@@ -28,6 +28,8 @@ class Program:
     Attributes:
         module: of this package. needs: what must be installed. has_bars: whether it also does bars of a second.
         missing: features it cannot make. grows: its memory grows with the archive, so it gets the first day only.
+        by_hand: no library's way of doing it, but what is left when one writes all by hand for speed; it has a goal of
+            its own.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Program:
     has_bars: bool = True
     missing: tuple[str, ...] = ()
     grows: bool = False
+    by_hand: bool = False
 
     @property
     def absent(self) -> list[str]:
@@ -50,7 +53,7 @@ PEERS = (
     Program("Polars lazy, by file", "polars_lazy", ("polars",)),
     Program("Polars over, one query", "polars_over", ("polars",), has_bars=False, grows=True),
     Program("polars-talib, by file", "polars_with_talib", ("polars", "polars_talib")),
-    Program("TA-Lib + NumPy + pyarrow", "numpy_with_talib", ("talib", "pyarrow"), has_bars=False),
+    Program("TA-Lib + NumPy + pyarrow", "numpy_with_talib", ("talib", "pyarrow"), has_bars=False, by_hand=True),
     Program("pandas, by file", "pandas_files", ("pandas",)),
     Program("DuckDB, 16 of 21", "duckdb_sql", ("duckdb",), missing=RECURSIONS),
 )

@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.build import processes
 from benchmarks.build.job import Job
-from benchmarks.build.processes import Usage
+from benchmarks.build.processes import BenchError, Usage
 from benchmarks.build.programs import BASE_COLUMNS
 from benchmarks.build.shapes import Shape, files_of
 
@@ -108,8 +108,11 @@ class Bench:
 
 
 def _figure(runs: list[Usage], begin: Usage, ticks: int) -> Figure:
+    seconds = median(run.seconds for run in runs) - begin.seconds
+    if seconds <= 0.0:
+        raise BenchError(f"{ticks:,} ticks take no longer than the beginning, {begin.seconds:.2f} s: give more --ticks")
     return Figure(
-        ns=(median(run.seconds for run in runs) - begin.seconds) / ticks * 1e9,
+        ns=seconds / ticks * 1e9,
         wall_ns=(median(run.wall for run in runs) - begin.wall) / ticks * 1e9,
         begin=begin.seconds,
         peak_mb=max(run.peak_mb for run in runs),

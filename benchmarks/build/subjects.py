@@ -74,11 +74,13 @@ def _codecs(bench: Bench) -> list[str]:
 
 
 def _codec_goals(codec: str, found: dict[str, Figure], least: dict[str, float]) -> list[goals.Goal]:
-    best = min(figure.ns for name, figure in found.items() if name != OURS)
-    made = [goals.at_most(f"{codec}: ours / floor", found[OURS].ns / (least["decode"] + least["encode"]), 1.12)]
+    ours = found[OURS].ns
+    made = [goals.at_most(f"{codec}: ours / floor", ours / (least["decode"] + least["encode"]), 1.12)]
     if codec in _CODEC_GOALS:
-        made.append(goals.at_least(f"{codec}: best peer / ours", best / found[OURS].ns, _CODEC_GOALS[codec]))
-    return made
+        best = min(found[peer.name].ns for peer in installed() if not peer.by_hand)
+        made.append(goals.at_least(f"{codec}: best peer / ours", best / ours, _CODEC_GOALS[codec]))
+    by_hand = {peer.name: found[peer.name].ns / ours for peer in installed() if peer.by_hand}
+    return made + [goals.at_least(f"{codec}: {name} / ours", ratio, 1.0) for name, ratio in by_hand.items()]
 
 
 def _floor(bench: Bench, size: Size, codec: str, *, bars: bool = False) -> dict[str, float]:
