@@ -1,12 +1,9 @@
-"""The set of 21 features that builds and the engine are measured on, entered in the catalogue as `set21`.
+"""The set of 21 features that builds and the engine are measured on.
 
 Log return; mean, standard deviation and z-score over 20, 64 and 256 rows; RSI 14; EMA 12 and 26; MACD and its signal;
 Bollinger %b; lowest and highest of 64; realised volatility, volume z-score and VWAP deviation over 64.
 """
 
-from collections.abc import Callable
-
-from pipelines.catalogue import feature, feature_set
 from pipelines.catalogue.functions import (
     bars,
     divide_or,
@@ -50,12 +47,3 @@ def named_set() -> dict[str, Expression]:
 def the_set() -> list[Expression]:
     """The 21 expressions."""
     return list(named_set().values())
-
-
-def _always(expression: Expression) -> Callable[[], Expression]:
-    return lambda: expression
-
-
-for _name, _expression in named_set().items():
-    feature(_name, "of the benchmarks")(_always(_expression))
-feature_set("set21", named_set())

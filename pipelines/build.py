@@ -1,44 +1,36 @@
 """From validated rows to a feature store: build one, or append to one for the cost of what is new."""
 
 import contextlib
-import copy
 import dataclasses
-import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from pipelines import parts
 from pipelines import store as stores
-from pipelines.bars import Bars, BarSpec, tick_arrays
+from pipelines.bars import BarSpec
+from pipelines.density import Density
 from pipelines.errors import DataError
-from pipelines.features import FeaturePlan, FeatureStream
-from pipelines.files import pretty_json, publish_folder, staging_beside
+from pipelines.features import FeaturePlan
+from pipelines.files import move_into, pretty_json, publish_folder, remove_tree, sole_writer, staging_beside
 from pipelines.ingest import Ingested
-from pipelines.parts import STAMP, Entry, Period
+from pipelines.making import Batch, Making, Record
+from pipelines.manifest import Records, add_unplaced, manifest_of, records_of
+from pipelines.parquet_writer import Encoding
+from pipelines.partitions import Place, SymbolBuild
+from pipelines.parts import Entry
 from pipelines.quality import LATE, reason_counts
-from pipelines.schema import OHLC
+from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 from pipelines.sources.cadence import check_one_length, measure_steps
-from pipelines.store import FeatureStore, by_symbol
+from pipelines.store import FeatureStore, listed
 
 Progress = Callable[[int, int], None]
-Part = tuple[Bars, NDArray[np.float32]]
 
-# Input rows pushed through the engine between two reports of progress. Not a power of two: columns of ticks as rows
-# would lie so many bytes apart that they evict each other from every cache, at twice the time.
-_PUSH = 1_000_000
-_DAY_NS = 86_400 * 10**9
 _TELLING = 1_000  # last candles of a store, which tell how long they are
-_DENSE = 150  # rows a day from which a file a day is worth having
+_NONE_REJECTED = pl.DataFrame(schema={**REJECTED_SCHEMA, "_stamp": pl.Int64()})
 
 
 @dataclass(frozen=True)
@@ -47,6 +39,11 @@ class BuildReport:
 
     Attributes:
         held: rows of a growing source that the store held already; they are not part of `rows_in`.
+        partitions: of the store. skipped: those that were up to date.
+        taken: input rows that were run through the engine.
+        described: name of each source, and what was detected in it.
+        passed_over: documents and feature stores in the folders that were read, which are no data by their names.
+        broken: sources that could not be read, each with the reason; the store is made of the others.
     """
 
     store: FeatureStore
@@ -56,6 +53,12 @@ class BuildReport:
     feature_rows: int
     files: int
     held: int = 0
+    partitions: int = 0
+    skipped: int = 0
+    taken: int = 0
+    described: Sequence[tuple[str, str]] = ()
+    passed_over: Sequence[Path] = ()
+    broken: Sequence[str] = ()
 
 
 def build_store(
@@ -65,10 +68,11 @@ def build_store(
     plan: FeaturePlan,
     out: Path,
     config_text: str,
+    encoding: Encoding | None = None,
     replace: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Write a new feature store; it appears under `out` whole or not at all.
+    """Write a new feature store of rows in memory; it appears under `out` whole or not at all.
 
     Raises:
         DataError: no row was accepted, `out` exists and `replace` is false, or it cannot be written.
@@ -77,16 +81,23 @@ def build_store(
     if ingested.frame.is_empty():
         counts = reason_counts(ingested.rejected)
         raise DataError(f"no row was accepted of {ingested.rows_in} read; quarantined: {counts}; check the hints")
+    making = Making(
+        plan.names,
+        bars,
+        ingested.kind,
+        Density.of(ingested.frame).period(ingested.kind, bars),
+        engine_columns(ingested.frame.columns),
+        None,
+        encoding or Encoding(),
+    )
     with staging_beside(out) as staging:
-        builder = _Builder(staging, _new_manifest(ingested, bars, plan))
-        builder.add(ingested, progress)
-        builder.manifest["documents"] = [
-            vars(Entry.write(staging, stores.FEATURE_COLUMNS, pretty_json(plan.names))),
-            vars(Entry.write(staging, stores.CONFIG, config_text.encode("utf-8"))),
-            parts.write_rejected(staging, ingested.rejected),
-        ]
-        stores.write_manifest(staging, builder.manifest)
-        publish_folder(staging, out, replace=replace)
+        records = _run(ingested, making, plan, Place(staging, staging, *_telling(ingested, progress)), {})
+        documents = [*settings_documents(staging, plan.names, config_text)]
+        documents.append(parts.write_rejected(staging, ingested.rejected))
+        manifest = manifest_of(making, records, sources=_sources(ingested), documents=documents)
+        add_unplaced(manifest, reason_counts(ingested.rejected))
+        stores.write_manifest(staging, manifest)
+        publish_folder(staging, out, replace=replace, synced=True)
     return _report(FeatureStore.open(out), ingested)
 
 
@@ -100,42 +111,111 @@ def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress 
     Raises:
         DataError: ticks into a store of candles or the other way round, an altered store, or another writer at work.
     """
-    lock = FileLock(store.path.with_name(f".{store.path.name}.lock"), timeout=0)
-    try:
-        with lock:
-            return _append(FeatureStore.open(store.path), ingested, progress)
-    except Timeout:
-        raise DataError(f"{store.path}: another process is appending to it; try again when it is done") from None
+    with sole_writer(store.path, "appending to"):
+        return _append(FeatureStore.open(store.path), ingested, progress)
 
 
 def _append(store: FeatureStore, ingested: Ingested, progress: Progress | None) -> BuildReport:
     if ingested.kind != store.manifest["source_kind"]:
         raise DataError(f"{store.path}: holds {store.manifest['source_kind']}, received {ingested.kind}")
     if ingested.kind == "candles":
-        _check_candle_length(store, ingested.frame)
-    _clear_leftovers(store)
+        check_candle_length(store, ingested.frame)
+    clear_leftovers(store)
     fresh, late = _split_late(store, ingested.frame)
     held = len(late) if _all_known(store, ingested) else 0
     rejected = pl.concat([ingested.rejected, late.clear() if held else late])
     ingested = Ingested(ingested.kind, fresh, rejected, ingested.rows_in - held, ingested.sources)
-    manifest = copy.deepcopy({name: value for name, value in store.manifest.items() if name != "snapshot"})
-    builder = _Builder(store.path, manifest, store)
-    builder.add(ingested, progress)
+    making = Making.of(store.manifest)
+    place = Place(store.path, store.path, *_telling(ingested, progress))
+    records = _run(ingested, making, FeaturePlan(making.features), place, records_of(store.manifest))
+    documents = list(store.manifest["documents"])
     if len(rejected):
-        builder.manifest["documents"].append(parts.write_rejected(store.path, rejected))
-    stores.write_manifest(store.path, builder.manifest)
+        documents.append(parts.write_rejected(store.path, rejected))
+    sources = [*store.manifest["sources"], *_sources(ingested)]
+    manifest = manifest_of(making, records, sources=sources, documents=documents)
+    add_unplaced(manifest, _unplaced(store, ingested))
+    stores.write_manifest(store.path, manifest)
     appended = FeatureStore.open(store.path)
-    _retire(appended)
+    retire(appended)
     return dataclasses.replace(_report(appended, ingested), held=held)
 
 
-def _check_candle_length(store: FeatureStore, fresh: pl.DataFrame) -> None:
+def _unplaced(store: FeatureStore, ingested: Ingested) -> dict[str, int]:
+    """Rejected rows of the store and the new ones that no partition counts."""
+    placed = manifest_of(Making.of(store.manifest), records_of(store.manifest), sources=(), documents=())
+    counts = {name: count - placed["quarantined"].get(name, 0) for name, count in store.manifest["quarantined"].items()}
+    for reason, count in reason_counts(ingested.rejected).items():
+        counts[reason] = counts.get(reason, 0) + count
+    return counts
+
+
+def _run(
+    ingested: Ingested, making: Making, plan: FeaturePlan, place: Place, known: Records
+) -> dict[str, list[Record]]:
+    """The records of every symbol, each going on from its known ones."""
+    records = {symbol: list(known[symbol]) for symbol in known}
+    sources = [(source.path.name, source.sha256) for source in ingested.sources]
+    for (symbol,), rows in sorted(ingested.frame.partition_by("symbol", as_dict=True).items()):
+        build = SymbolBuild(place, str(symbol), making, plan, records.get(str(symbol), ()))
+        records[str(symbol)] = build.run([Batch(rows, _NONE_REJECTED)], sources, grows=True)
+    return records
+
+
+def _telling(ingested: Ingested, progress: Progress | None) -> tuple[Callable[[Record], None], Callable[[int], None]]:
+    done = 0
+
+    def advanced(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if progress is not None:
+            progress(done, len(ingested.frame))
+
+    return lambda record: None, advanced
+
+
+def engine_columns(columns: Collection[str]) -> list[str]:
+    """Columns of ticks beside price and volume that the engine reads."""
+    return [name for name in OPTIONAL_TICK_SCHEMA if name in columns and name != "trade_id"]
+
+
+def adopt(store: FeatureStore, folder: Path, manifest: dict[str, Any]) -> None:
+    """Make the files of a folder part of a store by a new manifest; what the manifest leaves out is put aside.
+
+    Those that a try before this one had moved are there already.
+    """
+    clear_leftovers(store, kept={store.path / item["path"] for item in listed(manifest)})
+    for item in listed(manifest):
+        source, target = folder / item["path"], store.path / item["path"]
+        if source.exists() and not target.exists():
+            move_into(source, target)
+    stores.write_manifest(store.path, manifest)
+    retire(FeatureStore.open(store.path))
+
+
+def settings_documents(root: Path, features: Sequence[str], config_text: str) -> Iterator[dict[str, Any]]:
+    """Write what says how a store was made; yields the manifest entries."""
+    yield vars(Entry.write(root, stores.FEATURE_COLUMNS, pretty_json(list(features))))
+    yield vars(Entry.write(root, stores.CONFIG, config_text.encode("utf-8")))
+
+
+def _sources(ingested: Ingested) -> list[dict[str, Any]]:
+    return [
+        {"name": source.path.name, "sha256": source.sha256, "rows_in": source.rows_in} for source in ingested.sources
+    ]
+
+
+def measured_tail(store: FeatureStore, symbol: str) -> pl.DataFrame:
+    """What the steps of the candles look like with which a symbol of a store ends."""
+    rows = store.tail(symbol, _TELLING)[0].select("timestamp", *OHLC, "volume").with_columns(symbol=pl.lit(symbol))
+    return measure_steps(rows.with_columns(_line=pl.int_range(pl.len(), dtype=pl.Int64)), str(store.path))
+
+
+def check_candle_length(store: FeatureStore, fresh: pl.DataFrame) -> None:
     """Raises DataError when the new candles of a symbol are longer or shorter than those that the store ends with."""
     known = fresh["symbol"].unique().filter(fresh["symbol"].unique().is_in(store.symbols)).sort()
-    columns = ["timestamp", *OHLC, "volume"]
-    held = [store.tail(symbol, _TELLING)[0].select(columns).with_columns(symbol=pl.lit(symbol)) for symbol in known]
-    measured = [measure_steps(rows.with_row_index("_line"), str(store.path)) for rows in held]
-    check_one_length(pl.concat([*measured, measure_steps(fresh.with_row_index("_line"), "the new candles")]))
+    measured = [measured_tail(store, symbol) for symbol in known]
+    fresh = fresh.with_columns(_line=pl.int_range(pl.len(), dtype=pl.Int64))
+    check_one_length(pl.concat([*measured, measure_steps(fresh, "the new candles")]))
 
 
 def _all_known(store: FeatureStore, ingested: Ingested) -> bool:
@@ -143,130 +223,21 @@ def _all_known(store: FeatureStore, ingested: Ingested) -> bool:
     return all(source.path.name in known for source in ingested.sources)
 
 
-def _clear_leftovers(store: FeatureStore) -> None:
+def clear_leftovers(store: FeatureStore, kept: Collection[Path] = ()) -> None:
     """Remove what readers of the manifest before the present one needed, and what a crashed append left."""
-    shutil.rmtree(store.path / parts.RETIRED, ignore_errors=True)
+    remove_tree(store.path / parts.RETIRED)
     for path in store.leftovers():
-        path.unlink(missing_ok=True)
+        if path not in kept:
+            path.unlink(missing_ok=True)
 
 
-def _retire(store: FeatureStore) -> None:
+def retire(store: FeatureStore) -> None:
+    """Put aside the files that only the last manifest named."""
     for path in store.leftovers():
         target = parts.retired_path(store.path, path.name)
         target.parent.mkdir(exist_ok=True)
         with contextlib.suppress(PermissionError):  # Windows: a reader has it open; the next append clears it
             path.replace(target)
-
-
-class _Builder:
-    """Runs symbols through the engine, writes their rows below `root`, and enters them in the manifest."""
-
-    def __init__(self, root: Path, manifest: dict[str, Any], previous: FeatureStore | None = None) -> None:
-        self.root = root
-        self.manifest = manifest
-        self.previous = previous
-        self.plan = FeaturePlan(manifest["features"])
-        self.bars = BarSpec(**manifest["bars"])
-        self.files = by_symbol(manifest["files"])
-
-    def add(self, ingested: Ingested, progress: Progress | None) -> None:
-        """Process every symbol of the new rows, each going on from where the previous store ended."""
-        _add_counts(self.manifest, ingested)
-        done = 0
-        for (symbol,), rows in sorted(ingested.frame.partition_by("symbol", as_dict=True).items()):
-            stream = FeatureStream(self.bars, self.plan)
-            if self._continues(symbol):
-                stream.restore(self.previous.saved_state(symbol))  # type: ignore[union-attr]
-            pieces = []
-            for piece, taken in _push(stream, rows, is_candles=ingested.kind == "candles"):
-                pieces.append(piece)
-                done += taken
-                if progress:
-                    progress(done, len(ingested.frame))
-            state = parts.write_state(self.root, symbol, stream.state)
-            open_part = stream.flush()
-            self._write(symbol, _table([*pieces, open_part], self.plan.names))
-            self.manifest["symbols"][symbol] = {
-                "open_bar": len(open_part[0]) > 0,
-                "last_input": int(rows["timestamp"].to_physical()[-1]),
-                "state": state,
-            }
-        self.manifest["files"] = [file for symbol in sorted(self.files) for file in self.files[symbol]]
-
-    def _continues(self, symbol: str) -> bool:
-        return self.previous is not None and symbol in self.previous.symbols
-
-    def _write(self, symbol: str, table: pa.Table) -> None:
-        """Write new rows; the last file of the symbol so far is written anew with them, less its open bar."""
-        files = self.files.setdefault(symbol, [])
-        if files:
-            entry = Entry.of(files.pop())
-            tail = pq.read_table(pa.BufferReader(entry.read(self.root / entry.path)))
-            if self.manifest["symbols"][symbol]["open_bar"]:
-                tail = tail.slice(0, len(tail) - 1)
-            table = pa.concat_tables([tail.cast(table.schema), table])  # what is on disk says that nothing is null
-        files += parts.write_rows(self.root, symbol, table, self.manifest["period"])
-
-
-def _push(stream: FeatureStream, rows: pl.DataFrame, *, is_candles: bool) -> Iterator[tuple[Part, int]]:
-    for start in range(0, len(rows), _PUSH):
-        piece = rows.slice(start, _PUSH)
-        if is_candles:
-            yield stream.push_bars(Bars.from_candles(piece)), len(piece)
-        else:
-            yield stream.push_ticks(*tick_arrays(piece)), len(piece)
-
-
-def _table(pieces: list[Part], names: list[str]) -> pa.Table:
-    bars = Bars.concatenate([bars for bars, _ in pieces])
-    features = np.concatenate([matrix.T for _, matrix in pieces], axis=1)
-    columns: dict[str, Any] = {name: pa.array(getattr(bars, name), STAMP) for name in ("timestamp", "last_timestamp")}
-    columns |= {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")}
-    columns |= dict(zip(names, features, strict=True))
-    return pa.table(columns)
-
-
-def _new_manifest(ingested: Ingested, bars: BarSpec, plan: FeaturePlan) -> dict[str, Any]:
-    return {
-        "schema": stores.SCHEMA_VERSION,
-        "features": plan.names,
-        "bars": vars(bars),
-        "source_kind": ingested.kind,
-        "period": _choose_period(ingested, bars),
-        "sources": [],
-        "rows_in": 0,
-        "rows_out": 0,
-        "quarantined": {},
-        "files": [],
-        "symbols": {},
-    }
-
-
-def _add_counts(manifest: dict[str, Any], ingested: Ingested) -> None:
-    manifest["sources"] = manifest["sources"] + [
-        {"name": source.path.name, "sha256": source.sha256, "rows_in": source.rows_in} for source in ingested.sources
-    ]
-    manifest["rows_in"] += ingested.rows_in
-    manifest["rows_out"] += len(ingested.frame)
-    counts = Counter(manifest["quarantined"]) + Counter(reason_counts(ingested.rejected))
-    manifest["quarantined"] = dict(sorted(counts.items()))
-    if manifest["rows_in"] != manifest["rows_out"] + counts.total():
-        raise RuntimeError(f"rows in {manifest['rows_in']} != out {manifest['rows_out']} + quarantined {counts}")
-
-
-def _choose_period(ingested: Ingested, bars: BarSpec) -> Period:
-    """Days for dense rows, months or years for sparse ones: thousands of files of a few rows serve nobody."""
-    frame = ingested.frame
-    days = frame.select(pl.struct("symbol", pl.col("timestamp").dt.date()).n_unique()).item()
-    rows = len(frame) / days
-    if ingested.kind == "ticks" and bars.kind == "time":
-        rows = min(rows, _DAY_NS / bars.size)
-    elif ingested.kind == "ticks" and bars.kind == "tick":
-        rows /= bars.size
-    elif ingested.kind == "ticks" and bars.kind in ("volume", "dollar"):
-        traded = frame["volume"] * (frame["price"] if bars.kind == "dollar" else 1.0)
-        rows = float(traded.sum()) / days / bars.size
-    return "day" if rows >= _DENSE else "month" if rows >= _DENSE / 30 else "year"
 
 
 def _split_late(store: FeatureStore, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -304,4 +275,5 @@ def _report(store: FeatureStore, ingested: Ingested) -> BuildReport:
         quarantined=reason_counts(ingested.rejected),
         feature_rows=sum(file["rows"] for file in store.manifest["files"]),
         files=len(store.manifest["files"]),
+        partitions=len(store.manifest["partitions"]),
     )

@@ -7,13 +7,15 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from pipelines.errors import DataError
 
@@ -88,14 +90,94 @@ def _remove_staging(staging: Path) -> None:
         Path(f"{staging}.lock").unlink()
 
 
-def publish_folder(staging: Path, target: Path, *, replace: bool = False) -> None:
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line to a file, durably; a kill may leave a part of it, which the reader of the file must recognise.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    with writing(path):
+        is_new = not path.exists()
+        with open(path, "ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            fsync_folder(path.parent)
+
+
+def cut_off(path: Path, size: int) -> None:
+    """Shorten a file to its first `size` bytes, durably."""
+    with writing(path), open(path, "rb+") as file:
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def sole_writer(target: Path, work: str) -> Iterator[None]:
+    """Hold the lock of what is built at `target`; the system frees it when the process dies.
+
+    Raises:
+        DataError: another process holds it; names that process, its machine and since when.
+    """
+    path = target.with_name(f".{target.name}.lock")
+    lock = FileLock(path, timeout=0)
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        make_folder(path.parent)
+        lock.acquire()
+    except Timeout:
+        raise DataError(f"{target}: another process is {work} it{_holder(path)}; try again when it is done") from None
+    except OSError as error:
+        reason = error.strerror if target.parent.is_dir() else f"{target.parent} is not a folder"
+        raise DataError(f"{target}: cannot create the output folder: {reason}; give a writable one") from error
+    try:
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is held: who waits for it finds that its file is gone, and makes another
+        lock.release()
+        with suppress(OSError):  # folders that hold nothing but what was made for the lock
+            for folder in missing:
+                folder.rmdir()
+
+
+def _holder(path: Path) -> str:
+    """Who holds a lock, as it wrote itself; the file was touched when it took it."""
+    try:
+        since = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+        words = path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    return f" ({words} since {since:%Y-%m-%d %H:%M:%S} UTC)" if words else ""
+
+
+def move_into(source: Path, target: Path) -> None:
+    """Move a file, whose content is durable, to a place of the same file system, durably."""
+    make_folder(target.parent)
+    with writing(target):
+        source.replace(target)
+        fsync_folder(target.parent)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all it holds, as far as the system lets us."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish_folder(staging: Path, target: Path, *, replace: bool = False, synced: bool = False) -> None:
     """Make a finished folder visible under its final name; one that it replaces stays whole until that moment.
+
+    Args:
+        synced: every file below was written durably, so that nothing has to be synced again.
 
     Raises:
         DataError: `target` holds something and `replace` is false, or the disk is full.
     """
     with writing(target):
-        _fsync_tree(staging)
+        if not synced:
+            _fsync_tree(staging)
         if target.is_dir() and not any(target.iterdir()):
             target.rmdir()
         if not target.exists():
@@ -138,10 +220,16 @@ def make_folder(folder: Path) -> None:
             fsync_folder(folder.parent)
 
 
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+def sha256_file(path: Path, size: int | None = None) -> str:
+    """SHA-256 of a file's bytes, or of its first `size`, as 64 hex digits."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if size is None:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while size > 0 and (block := file.read(min(size, 1 << 20))):
+            digest.update(block)
+            size -= len(block)
+        return digest.hexdigest()
 
 
 def sha256_bytes(data: bytes) -> str:

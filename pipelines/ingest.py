@@ -1,7 +1,7 @@
 """Market data files of any common form to canonical ticks or candles; no row is lost in silence."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -83,14 +83,14 @@ def read_archive(
     if hints.timezone is not None:
         check_zone(hints.timezone)
     paths = expand_sources(sources)
-    _check_table(paths, hints)
+    check_table(paths, hints)
     digests: dict[Path, str] = {}
     parts: list[Part] = []
     for done, path in enumerate(paths, 1):
         digests[path] = sha256_file(path)  # before: rows written while it is read are for the next time
         parts.append(read_file(path, hints))
         check_same_flavour(parts[0], parts[-1])
-        _check_needs(parts[-1], needs or {})
+        check_needs(path, parts[-1].frame.columns, needs or {})
         if progress is not None:
             progress(done, len(paths))
     _refuse_copies(parts)
@@ -111,16 +111,18 @@ def read_archive(
     return ingested
 
 
-def _check_needs(part: Part, needs: Mapping[str, str]) -> None:
-    missing = [column for column in needs if column not in part.frame.columns]
+def check_needs(path: Path, columns: Collection[str], needs: Mapping[str, str]) -> None:
+    """Raise DataError when a source lacks columns that features need."""
+    missing = [column for column in needs if column not in columns]
     if missing:
         raise DataError(
-            f"{part.path}: feature {needs[missing[0]]} needs {', '.join(missing)}, which this source does not have; "
+            f"{path}: feature {needs[missing[0]]} needs {', '.join(missing)}, which this source does not have; "
             f"name the column with --column {missing[0]}=NAME if it is there, or take the feature out of `features`"
         )
 
 
-def _check_table(paths: list[Path], hints: SourceHints) -> None:
+def check_table(paths: Sequence[Path], hints: SourceHints) -> None:
+    """Raise DataError when a table is named and no source has tables."""
     if hints.table is not None and not any(detect_format(path) == "sqlite" for path in paths):
         raise DataError(
             f"{paths[0]}: --table {hints.table} names a table of a SQLite file, but no source is one; leave it out"
@@ -139,10 +141,14 @@ def _refuse_copies(parts: list[Part]) -> None:
         rows = part.frame.drop("_line", "_file", "symbol").hash_rows().to_numpy()
         other = seen.setdefault((len(rows), int(rows.sum())), part.path)
         if other != part.path:
-            raise DataError(
-                f"{part.path}: holds the same rows as {other}, which would count twice; expected each file once: "
-                "remove one of them"
-            )
+            raise DataError(copies(part.path, other))
+
+
+def copies(one: Path, other: Path) -> str:
+    """What is said of two files with the same rows."""
+    return (
+        f"{one}: holds the same rows as {other}, which would count twice; expected each file once: remove one of them"
+    )
 
 
 def _merged(parts: list[Part], hints: SourceHints) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -178,10 +184,15 @@ def _check(ingested: Ingested, paths: list[Path]) -> None:
     if ingested.rows_in != out + rejected:
         raise RuntimeError(f"{ingested.rows_in} rows in, but {out} out and {rejected} rejected: rows were lost")
     if not out:
-        reason, count = Counter(ingested.rejected["reason"].to_list()).most_common(1)[0]
-        row = ingested.rejected.row(0, named=True)
-        raise DataError(
-            f"{paths[0]}: no usable row: all {rejected} were rejected, {count} as {reason}; expected "
-            f"{_EXPECTED.get(reason.partition(':')[0], 'market data')}, received at line {row['line']}: "
-            f"{row['raw'][:80]!r}; correct the file, or choose another column with --column"
-        )
+        raise DataError(no_usable_row(paths[0], ingested.rejected))
+
+
+def no_usable_row(path: Path, rejected: pl.DataFrame) -> str:
+    """What is said of an archive, its first file at `path`, of which every row was rejected."""
+    reason, count = Counter(rejected["reason"].to_list()).most_common(1)[0]
+    row = rejected.row(0, named=True)
+    return (
+        f"{path}: no usable row: all {len(rejected)} were rejected, {count} as {reason}; expected "
+        f"{_EXPECTED.get(reason.partition(':')[0], 'market data')}, received at line {row['line']}: "
+        f"{row['raw'][:80]!r}; correct the file, or choose another column with --column"
+    )

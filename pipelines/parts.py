@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -10,8 +11,9 @@ from urllib.parse import quote
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from kernels.arrays import Floats, Integers
+from kernels.arrays import Floats
 from pipelines.errors import DataError
 from pipelines.files import make_folder, sha256_bytes, sha256_file, write_atomic
 from pipelines.parquet_writer import Encoding, Kind, write_parquet
@@ -35,11 +37,13 @@ class Entry:
 
     @classmethod
     def write(cls, root: Path, path: str, data: bytes) -> "Entry":
-        """Write `data` durably below `root`."""
+        """Write `data` durably below `root`; `{hash}` in its path becomes the beginning of its hash."""
+        sha256 = sha256_bytes(data)
+        path = path.replace("{hash}", sha256[:12])
         target = root / path
         make_folder(target.parent)
         write_atomic(target, data)
-        return cls(path, sha256_bytes(data), len(data))
+        return cls(path, sha256, len(data))
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Entry":
@@ -103,43 +107,80 @@ def parquet_bytes(table: pa.Table, *, encoding: Encoding | None = None) -> bytes
     return buffer.getvalue()
 
 
-def write_rows(root: Path, symbol: str, table: pa.Table, period: Period) -> list[dict[str, Any]]:
-    """Write one symbol's rows below `root`, one file a period; returns their manifest entries."""
-    stamps = table["timestamp"].cast(pa.int64()).to_numpy()
-    entries: list[dict[str, Any]] = []
-    for key, start, stop in _periods(stamps, period):
-        data = parquet_bytes(table.slice(start, stop - start))
-        path = f"{symbol_folder(symbol)}/date={key}/part-{sha256_bytes(data)[:12]}.parquet"
-        entry = Entry.write(root, path, data)
-        span = {"rows": stop - start, "first": int(stamps[start]), "last": int(stamps[stop - 1])}
-        entries.append({**vars(entry), "symbol": symbol, "date": key, **span})
-    return entries
+def write_part(root: Path, symbol: str, key: str, table: pa.Table, encoding: Encoding) -> dict[str, Any]:
+    """Write rows of one symbol and period below `root`; returns their manifest entry."""
+    data = parquet_bytes(table, encoding=encoding)
+    entry = Entry.write(root, f"{symbol_folder(symbol)}/date={key}/part-{{hash}}.parquet", data)
+    stamps = table["timestamp"]
+    first, last = (stamps[at].cast(pa.int64()).as_py() for at in (0, len(stamps) - 1))
+    return {**vars(entry), "symbol": symbol, "date": key, "rows": len(table), "first": first, "last": last}
 
 
-def _periods(stamps: Integers, period: Period) -> Iterator[tuple[str, int, int]]:
-    """(first day, first row, row after the last) of each period with rows."""
-    unit = {"day": "1d", "month": "1mo", "year": "1y"}[period]
-    first_days = pl.Series(stamps).cast(pl.Datetime("ns")).dt.truncate(unit).dt.date()
+def read_part(root: Path, item: Mapping[str, Any]) -> pa.Table:
+    """The rows of a manifest's data file.
+
+    Raises:
+        DataError: it is missing or not what was written.
+    """
+    table = pq.read_table(pa.BufferReader(Entry.of(item).read(root / item["path"])))
+    return table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))
+
+
+def period_key(stamp: int, period: Period) -> str:
+    """The first day of the period of a stamp in ns: the name of its folder."""
+    return _bounds(stamp, period)[0]
+
+
+def period_end(key: str, period: Period) -> int:
+    """The time, in ns, at which the period of a folder's name ends."""
+    first = pl.Series([date.fromisoformat(key)]).cast(pl.Datetime("ns"))
+    return _bounds(int(first.to_physical()[0]), period)[1]
+
+
+def periods(stamps: pl.Series, period: Period) -> Iterator[tuple[str, int, int]]:
+    """(first day, first row, row after the last) of each period with rows, of rows in time order."""
     start = 0
-    for rows, day in first_days.rle().struct.unnest().iter_rows():
-        yield day.isoformat(), start, start + rows
-        start += rows
+    while start < len(stamps):
+        day, end = _bounds(stamps[start], period)
+        stop = start + int(stamps[start:].search_sorted(end))
+        yield day, start, stop
+        start = stop
 
 
-def write_state(root: Path, symbol: str, state: dict[str, Floats]) -> dict[str, Any]:
-    """Save an engine state below `root`; returns its manifest entry."""
+def _bounds(stamp: int, period: Period) -> tuple[str, int]:
+    """The first day of the period of a stamp, and the stamp at which the period ends."""
+    unit = {"day": "1d", "month": "1mo", "year": "1y"}[period]
+    first = pl.Series([stamp]).cast(pl.Datetime("ns")).dt.truncate(unit)
+    return first.dt.date()[0].isoformat(), int(first.dt.offset_by(unit).to_physical()[0])
+
+
+def state_bytes(state: Mapping[str, Floats]) -> bytes:
+    """An engine state as it is saved."""
     buffer = io.BytesIO()
     np.savez(buffer, **state)  # type: ignore[arg-type]
-    data = buffer.getvalue()
-    return vars(Entry.write(root, f"_state/{symbol_folder(symbol)}-{sha256_bytes(data)[:12]}.npz", data))
+    return buffer.getvalue()
+
+
+def state_path(symbol: str) -> str:
+    """Where states of a symbol are saved."""
+    return f"_state/{symbol_folder(symbol)}-{{hash}}.npz"
+
+
+def read_state(root: Path, item: Mapping[str, Any]) -> dict[str, Floats]:
+    """An engine state that was saved below `root`.
+
+    Raises:
+        DataError: it is missing or not what was written.
+    """
+    with np.load(io.BytesIO(Entry.of(item).read(root / item["path"]))) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def write_rejected(root: Path, rejected: pl.DataFrame) -> dict[str, Any]:
     """Keep quarantined rows below `root`; returns the manifest entry."""
     buffer = io.BytesIO()
     rejected.write_parquet(buffer)
-    name = f"quarantine/rejected-{sha256_bytes(buffer.getvalue())[:12]}.parquet"
-    return vars(Entry.write(root, name, buffer.getvalue()))
+    return vars(Entry.write(root, "quarantine/rejected-{hash}.parquet", buffer.getvalue()))
 
 
 def retired_path(root: Path, path: str) -> Path:

@@ -50,6 +50,10 @@ def row_reasons(rows: pl.DataFrame, flavour: str, *, keep_crossed: bool) -> pl.S
     checks += [(pl.col(f"{name}?"), f"{MISSING_VALUE}:{name}") for name in required]
     checks += [(pl.col(name).is_null() & ~pl.col(f"{name}?"), f"{UNPARSABLE_NUMBER}:{name}") for name in numbers]
     checks += _price_checks(flavour, numbers, keep_crossed)
+    if not rows.select(
+        pl.any_horizontal(pl.col("reason").is_not_null().any(), *(bad.any() for bad, _ in checks))
+    ).item():
+        return pl.repeat(None, len(rows), eager=True, dtype=pl.String).alias("reason")
     return rows.select(_first_reason(checks).alias("reason")).to_series()
 
 

@@ -1,13 +1,19 @@
 """From settings and sources to a feature store: what `build-features`, `retrain` and `demo` share."""
 
+import dataclasses
+import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from pipelines.archive import Request, build_archive, plan_archive
 from pipelines.bars import BarSpec
-from pipelines.build import BuildReport, build_store, require_vacant
+from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
-from pipelines.ingest import SourceReport, read_archive
+from pipelines.making import Kind
+from pipelines.parquet_writer import Encoding
 from pipelines.schema import SourceHints
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
 from stockbot.destination import require_writable_parent
@@ -36,42 +42,107 @@ def build_features(
     *,
     replace: bool = False,
     bars_asked: bool = False,
+    strict: bool = False,
+    workers: int | None = None,
     reading: Progress | None = None,
-    building: Progress | None = None,
+    building: Callable[[int, int, int], None] | None = None,
 ) -> tuple[BuildReport, list[str]]:
-    """Read, validate and build; returns the report and lines on what was detected in the first sources.
+    """Build a store, or bring one up to date; returns the report and lines on what was detected in the first sources.
 
     Args:
         bars_asked: the user asked for bars in so many words, which candles cannot become.
+        strict: a source that cannot be read stops the build; else it is left out, and named in the report.
+        workers: symbols that are built at once; None for half as many as there are processors, for each reads, runs
+            and writes at the same time.
+        reading: called with files done and in all.
+        building: called with rows done and in all, and partitions finished.
 
     Raises:
         DataError: the sources cannot be read as they are, or something is in the way at `out`.
         UsageError: `out` cannot be made. Both are known before the sources are read.
     """
-    plan = FeaturePlan(config.features)
-    require_vacant(out, replace)
-    require_writable_parent(out)
-    ingested = read_archive(sources, source_hints(config.source), needs=plan.quotes_needed, progress=reading)
-    if bars_asked and ingested.kind == "candles" and config.bars.kind != "none":
-        raise DataError(
-            f"{ingested.sources[0].path}: holds candles, which are rows already and cannot become "
-            f"{bar_spec(config.bars).describe()}; leave --bars and --bar-size out, or give ticks"
+    request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked)
+    report = build_archive(
+        dataclasses.replace(
+            request,
+            strict=strict,
+            workers=workers or max(1, (os.cpu_count() or 1) // 2),
+            surveyed=reading or _silent,
+            advanced=building or (lambda done, total, partitions: None),
         )
-    report = build_store(
-        ingested,
-        bars=bar_spec(config.bars),
-        plan=plan,
-        out=out,
-        config_text=config.to_yaml(),
-        replace=replace,
-        progress=building,
     )
     return report, [
-        *_describe(ingested.sources),
-        *(f"{path}: passed over, not market data" for path in ingested.passed_over),
+        *_described(report.described),
+        *(f"{path}: passed over, not market data" for path in report.passed_over),
     ]
 
 
-def _describe(sources: list[SourceReport]) -> list[str]:
-    lines = [f"{source.path.name}: {source.description}" for source in sources]
+def archive_request(
+    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False, bars_asked: bool = False
+) -> Request:
+    """What the settings ask of a build.
+
+    Raises:
+        DataError: something is in the way at `out`. UsageError: `out` cannot be made.
+    """
+    require_vacant(out, replace=True)
+    require_writable_parent(out)
+    spec = bar_spec(config.bars)
+
+    def accept(kind: Kind, path: Path) -> None:
+        if bars_asked and kind == "candles" and spec.kind != "none":
+            raise DataError(
+                f"{path}: holds candles, which are rows already and cannot become {spec.describe()}; leave --bars and "
+                "--bar-size out, or give ticks"
+            )
+
+    return Request(
+        sources=sources,
+        hints=source_hints(config.source),
+        bars=spec,
+        plan=FeaturePlan(config.features),
+        out=out,
+        config_text=config.to_yaml(),
+        encoding=Encoding(**config.store.model_dump()),
+        replace=replace,
+        accept=accept,
+    )
+
+
+def plan_features(
+    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False
+) -> list[dict[str, Any]]:
+    """What `build_features` would do for each symbol, and why.
+
+    Raises:
+        As `build_features`.
+    """
+    works = plan_archive(archive_request(sources, config, out, replace=replace))
+    return [
+        {
+            "symbol": work.symbol,
+            "up_to_date": len(work.standing),
+            "last": work.standing[-1]["date"] if work.standing else None,
+            "reason": work.reason,
+        }
+        for work in works
+    ]
+
+
+def peak_rss_mb() -> float | None:
+    """The most memory that this process has held; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def _described(sources: Sequence[tuple[str, str]]) -> list[str]:
+    lines = [f"{name}: {description}" for name, description in sources]
     return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"... and {len(lines) - _SHOWN} more files"]

@@ -106,7 +106,13 @@ def _prepare(folder: Path) -> None:
 def _build(sources: list[Path], config: Config, places: _Places, stage: Stage) -> dict[str, Any]:
     started = perf_counter()
     with stage("reading", "files") as reading, stage("features", "rows") as building:
-        report, _ = build_features(sources, config, places.store, reading=reading, building=building)
+        report, _ = build_features(
+            sources,
+            config,
+            places.store,
+            reading=reading,
+            building=lambda done, total, partitions: building(done, total),
+        )
     seconds = perf_counter() - started
     return {
         "rows_in": report.rows_in,

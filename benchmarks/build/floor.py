@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-import benchmarks.feature_set  # noqa: F401 (enters the set)
+import benchmarks.build.feature_set  # noqa: F401 (enters the set)
 from benchmarks.build.job import Job, pyarrow_settings
 from pipelines.bars import BarSpec
 from pipelines.features import FeaturePlan, FeatureStream

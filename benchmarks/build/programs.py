@@ -91,7 +91,7 @@ _COMMAND = ("-m", "stockbot", "build-features")
 
 
 def _settings(codec: str) -> dict[str, object]:
-    settings: dict[str, object] = {"features": ["set21"], "feature_modules": ["benchmarks.feature_set"]}
+    settings: dict[str, object] = {"features": ["set21"], "feature_modules": ["benchmarks.build.feature_set"]}
     if codec != "default":
         settings["store"] = {"codec": codec, "level": 1 if codec == "zstd" else None}
     return settings

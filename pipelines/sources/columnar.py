@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
-from pipelines.errors import DataError
+from pipelines.errors import DamagedError, DataError
 from pipelines.sources.payloads import Format
 from pipelines.sources.table import RawTable, typed_table
 
@@ -28,7 +28,7 @@ def read_columnar(path: Path, kind: Format) -> RawTable:
         frame = pl.from_arrow(table)
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{path}: not a readable {name} file ({reason}); fetch or write it again") from error
+        raise DamagedError(f"{path}: not a readable {name} file ({reason}); fetch or write it again") from error
     if not isinstance(frame, pl.DataFrame) or not frame.height:
         raise DataError(f"{path}: the {name} file has no rows; expected at least one row of data")
     return typed_table(str(path), _plain(frame), name)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from pipelines.errors import DataError
+from pipelines.errors import DamagedError, DataError
 from pipelines.schema import ALIASES, SourceHints, normalise
 from pipelines.sources.columns import map_columns
 from pipelines.sources.table import RawTable, typed_table
@@ -36,7 +36,7 @@ def read_sqlite(path: Path, hints: SourceHints) -> RawTable:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             return _read(connection, path, hints)
     except sqlite3.Error as error:
-        raise DataError(f"{path}: not a readable SQLite file ({error}); fetch or write it again") from error
+        raise DamagedError(f"{path}: not a readable SQLite file ({error}); fetch or write it again") from error
 
 
 def _read(connection: sqlite3.Connection, path: Path, hints: SourceHints) -> RawTable:

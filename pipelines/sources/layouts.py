@@ -118,7 +118,7 @@ def _mostly(mask: np.ndarray) -> bool:
 
 
 def _numbers(table: RawTable, position: int) -> np.ndarray:
-    column = table.frame.to_series(position)
+    column = table.column(position)
     step = max(1, len(column) // 500)
     return column.gather_every(step).cast(float, strict=False).fill_null(float("nan")).to_numpy()
 

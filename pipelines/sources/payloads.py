@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pipelines.errors import DataError
+from pipelines.errors import DamagedError, DataError
 from pipelines.sources.paths import is_document
 
 Format = Literal["text", "gzip", "zip", "sqlite", "parquet", "arrow"]
@@ -70,7 +70,7 @@ def _gunzipped(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
+        raise DamagedError(
             f"{path}: the gzip data is truncated or damaged ({_one_line(error)}); fetch the file again"
         ) from error
 
@@ -81,7 +81,7 @@ def _zip_members(path: Path) -> list[tuple[str, bytes]]:
             names = [name for name in _visible_names(archive) if not is_document(_base(name))]
             contents = [archive.read(name) for name in names]
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise DataError(
+        raise DamagedError(
             f"{path}: the zip file is damaged, encrypted or truncated ({_one_line(error)}); fetch it again"
         ) from error
     if not names:
@@ -109,6 +109,18 @@ def _base(name: str) -> str:
 
 
 def _checked_text(origin: str, data: bytes) -> bytes:
+    text = first_text(origin, data)
+    check_characters(origin, text, len(data) - len(text))
+    return text
+
+
+def first_text(origin: str, data: bytes) -> bytes:
+    """Return the beginning of a text without its byte order mark.
+
+    Raises
+    ------
+    DataError : an empty text, or an archive inside the archive.
+    """
     packed = next((kind for magic, kind in (*_MAGIC, *_UNSUPPORTED) if data.startswith(magic)), None)
     if packed is not None:
         raise DataError(f"{origin}: holds a {packed} file inside the archive; expected text: unpack it first")
@@ -116,19 +128,22 @@ def _checked_text(origin: str, data: bytes) -> bytes:
     data = data[len(mark) :]
     if not data.strip():
         raise DataError(f"{origin}: the file is empty; expected a table of market data")
+    return data
+
+
+def check_characters(origin: str, data: bytes, offset: int) -> None:
+    """Raise DataError unless whole lines, which begin at a byte offset of their text, are UTF-8."""
     if data.isascii() and b"\x00" not in data:
-        return data
+        return
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{origin}: not UTF-8: byte 0x{data[error.start]:02x} at byte offset {error.start + len(mark)}; "
+            f"{origin}: not UTF-8: byte 0x{data[error.start]:02x} at byte offset {error.start + offset}; "
             "expected UTF-8 text: convert the file first (for example with iconv)"
         ) from error
     if b"\x00" in data:
-        offset = data.index(b"\x00") + len(mark)
-        raise DataError(f"{origin}: not a text: zero byte at byte offset {offset}; {_ACCEPTED}")
-    return data
+        raise DataError(f"{origin}: not a text: zero byte at byte offset {data.index(0) + offset}; {_ACCEPTED}")
 
 
 def _one_line(error: Exception) -> str:

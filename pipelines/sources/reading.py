@@ -113,13 +113,9 @@ def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
     table = unpivot(table)
     mapping = map_columns(table, hints, file_name=plain_stem(path))
     table = select_rows(table, mapping, hints)
-    times = _times(path, table, mapping, hints)
-    symbol = hints.symbol or table.symbol or symbol_of(path)
-    rows = read_values(table, mapping, symbol=symbol, rename=hints.symbol).with_columns(
-        times.stamps.alias("timestamp"), times.reasons.alias("reason"), table.lines.alias("_line")
-    )
-    reasons = row_reasons(rows, mapping.flavour, keep_crossed=hints.crossed_quotes == "keep")
-    canonical = to_canonical(rows.filter(reasons.is_null()), mapping.flavour)
+    times = read_times(path, table, mapping, hints)
+    rows = read_values(table, mapping, symbol=symbol_in(path, table, hints), rename=hints.symbol)
+    canonical, reasons = checked_rows(table, rows, times, mapping, hints)
     steps = measure_steps(canonical, table.origin) if "candles" in mapping.flavour else pl.DataFrame()
     good, order = _in_time_order(canonical)
     repeated, reason = repeated_identity(good, mapping.flavour)
@@ -134,14 +130,31 @@ def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
         good.with_columns(pl.lit(table.origin).cast(pl.Categorical).alias("_file")),
         pl.concat(rejected).sort("line", maintain_order=True),
         table.frame.height + table.rejected.height,
-        _description(table, mapping, times, good, order),
+        describe(table, mapping, times, good, order),
         steps,
     )
 
 
-def _times(path: Path, table: RawTable, mapping: ColumnMap, hints: SourceHints) -> Times:
+def symbol_in(path: Path, table: RawTable, hints: SourceHints) -> str:
+    """Return the symbol of a table that has no column of symbols."""
+    return hints.symbol or table.symbol or symbol_of(path)
+
+
+def checked_rows(
+    table: RawTable, rows: pl.DataFrame, times: Times, mapping: ColumnMap, hints: SourceHints
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the canonical good rows in the order of the table, and the reason of each row of it that is none."""
+    rows = rows.with_columns(times.stamps.alias("timestamp"), times.reasons.alias("reason"), table.lines.alias("_line"))
+    reasons = row_reasons(rows, mapping.flavour, keep_crossed=hints.crossed_quotes == "keep")
+    good = rows if reasons.null_count() == len(rows) else rows.filter(reasons.is_null())
+    return to_canonical(good, mapping.flavour), reasons
+
+
+def read_times(
+    path: Path, table: RawTable, mapping: ColumnMap, hints: SourceHints, settled: str | None = None
+) -> Times:
     names = [name for name in ("timestamp", "date", "time") if name in mapping.positions]
-    columns = [table.frame.to_series(mapping.positions[name]) for name in names]
+    columns = [table.column(mapping.positions[name]) for name in names]
     titles = [table.columns[mapping.positions[name]] for name in names]
     shown = " + ".join(repr(title) if table.header else title for title in titles)
     context = TimeContext(
@@ -149,6 +162,7 @@ def _times(path: Path, table: RawTable, mapping: ColumnMap, hints: SourceHints) 
         hints=hints,
         file_date=day_of(table.origin.rpartition("!")[2] if "!" in table.origin else path.name, path.name),
         states_utc=any(states_utc(text) for text in (*table.notes, *(titles if table.header else ()))),
+        settled=settled,
     )
     column = columns[0] if len(columns) == 1 else join_date_and_time(columns[0], columns[1])
     return parse_times(column, context)
@@ -182,7 +196,7 @@ def _in_time_order(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     return rows.sort("timestamp", maintain_order=True), told
 
 
-def _description(table: RawTable, mapping: ColumnMap, times: Times, rows: pl.DataFrame, order: str) -> str:
+def describe(table: RawTable, mapping: ColumnMap, times: Times, rows: pl.DataFrame, order: str) -> str:
     symbols = rows["symbol"].unique(maintain_order=True).to_list()
     shown = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
     header = "" if table.header else ", no header"

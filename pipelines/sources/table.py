@@ -16,7 +16,7 @@ class RawTable:
 
     origin : what a rejected row names as its file
     columns : source names by position; "0", "1", ... for a headerless file
-    frame : columns named by position "0", "1", ...; String for text files, typed otherwise
+    frame : columns named by position "0", "1", ..., of a stream only those in use; String for text, typed otherwise
     lines : (rows,) Int64, 1-based line of a text file or row number of a typed one
     raw_rows : gives the raw text of the rows at these lines
     rejected : rows that could not even be split into columns
@@ -38,9 +38,13 @@ class RawTable:
         """Return the table with the rows of a boolean mask."""
         return replace(self, frame=self.frame.filter(mask), lines=self.lines.filter(mask))
 
+    def column(self, position: int) -> pl.Series:
+        """Return a column; a table that was read in part holds only those that were asked for."""
+        return self.frame[str(position)]
+
     def sample(self, position: int, size: int = 500) -> list[str]:
         """Return up to `size` non-empty values of a column, spread over the whole table, as text."""
-        column = self.frame.to_series(position).drop_nulls()
+        column = self.column(position).drop_nulls()
         if not _has_text(column.dtype):
             return []
         step = max(1, len(column) // size)
@@ -54,7 +58,7 @@ class RawTable:
         ------
         DataError : the column, meant as the canonical column `name`, has a type that is no text.
         """
-        column = self.frame.to_series(position)
+        column = self.column(position)
         if not _has_text(column.dtype):
             raise DataError(
                 f"{self.origin}: column {self.columns[position]!r} ({name}): expected text or numbers, received type "

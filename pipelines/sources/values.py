@@ -1,5 +1,7 @@
 """Cells to canonical values: numbers, sides, symbols, trade ids."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 from pipelines.errors import DataError
@@ -14,17 +16,22 @@ _TRUE = ("true", "1", "t", "yes")
 _FALSE = ("false", "0", "f", "no")
 
 
-def read_values(table: RawTable, mapping: ColumnMap, *, symbol: str, rename: str | None) -> pl.DataFrame:
+def read_values(
+    table: RawTable, mapping: ColumnMap, *, symbol: str, rename: str | None, filled: Collection[str] | None = None
+) -> pl.DataFrame:
     """Return the symbol, the numbers, a Boolean `NAME?` (cell is empty) for each, side and trade id.
 
     symbol : of a table without a column of symbols
     rename : the name that the user gives to the only symbol of the table
 
+    filled : number columns that rows before these had; None where these are all rows
+
     A number column that is empty from top to bottom is taken as absent, unless it is a price.
 
     Raises
     ------
-    DataError : a column of a type that cannot hold numbers, or a typed text column without one number.
+    DataError : a column of a type that cannot hold numbers, a typed text column without one number, or one that was
+        empty in the rows before these.
     """
     prices = PRICES[mapping.flavour]
     columns: list[pl.Series] = [_symbols(table, mapping, symbol, rename)]
@@ -33,7 +40,9 @@ def read_values(table: RawTable, mapping: ColumnMap, *, symbol: str, rename: str
         if position is None:
             continue
         numbers, empty = _numbers(table, name, position)
-        if name in prices or not empty.all():
+        if filled is not None and name not in filled and not empty.all():
+            raise DataError(_late_column(table, name, position, empty))
+        if name in prices or (not empty.all() if filled is None else name in filled):
             columns += [numbers.alias(name), empty.alias(f"{name}?")]
     side = _side(table, mapping)
     if side is not None and side.null_count() < len(side):
@@ -71,10 +80,12 @@ def _symbols(table: RawTable, mapping: ColumnMap, symbol: str, rename: str | Non
 
 
 def _numbers(table: RawTable, name: str, position: int) -> tuple[pl.Series, pl.Series]:
-    column = table.frame.to_series(position)
+    column = table.column(position)
     typed = "-separated" not in table.layout
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
         raise DataError(_wrong_type(table, name, position, f"received type {column.dtype}"))
+    if column.dtype == pl.Float64 and not column.null_count() and column.is_finite().all():
+        return column, pl.repeat(False, len(column), eager=True, dtype=pl.Boolean)
     if column.dtype == pl.String:
         column = column.str.strip_chars()
         empty = column.is_null() | (column == "")
@@ -92,6 +103,14 @@ def _wrong_type(table: RawTable, name: str, position: int, received: str) -> str
     return (
         f"{table.origin}: column {column!r} ({name}): expected numbers, {received}; choose another with "
         f"--column {name}=NAME"
+    )
+
+
+def _late_column(table: RawTable, name: str, position: int, empty: pl.Series) -> str:
+    return (
+        f"{table.origin}: line {table.lines.filter(~empty)[0]}: column {table.columns[position]!r} ({name}) holds "
+        "values from here, but none in the first rows; expected a column that is filled or empty throughout: split "
+        "the file there, or choose another with --column"
     )
 
 

@@ -1,6 +1,7 @@
 """`stockbot-hp build-features`."""
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from stockbot.cli.options import (
 )
 @click.option("--bar-size", "bars__size", help="1s, 1m, 1h ... of time bars; a number for the others.")
 @click.option("--overwrite", is_flag=True, help="Replace a feature store that is there already.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")
+@click.option("--strict", is_flag=True, help="Build nothing when a file cannot be read; else it is left out and named.")
+@click.option("--workers", type=click.IntRange(min=1), help="Symbols built at once; default: half the processors.")
 @source_options
 @config_option
 @json_option
@@ -37,34 +41,45 @@ def command(
     bars__kind: str | None,
     bars__size: str | None,
     overwrite: bool,
+    only_plan: bool,
+    strict: bool,
+    workers: int | None,
     source: dict[str, Any],
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Read an archive (files, folders, globs), validate it, and write the feature store.
+    """Read an archive (files, folders, globs) of any size, validate it, and write the feature store.
+
+    The same command goes on with a build that was interrupted, and brings a store up to date with its archive.
 
     \b
     Examples:
       stockbot-hp build-features ticks/ --out data/features
+      stockbot-hp build-features ticks/ --out data/features --plan
       stockbot-hp build-features market_data.db --bars none --timezone UTC
     """
     import time
 
-    from stockbot.build import build_features
+    from stockbot.build import build_features, peak_rss_mb, plan_features
 
     config = resolve_config(config_path, source, bars__kind=bars__kind, bars__size=_number(bars__size))
     require_known_features(config, config_path)
     target = out or Path(config.paths.store)
+    if only_plan:
+        _show_plan(plan_features(sources, config, target, replace=overwrite), as_json)
+        return
     started = time.perf_counter()
-    with progress("reading", "files") as reading, progress("building") as building:
+    with progress("reading", "files") as reading, progress("building", "ticks") as building:
         report, sources_read = build_features(
             sources,
             config,
             target,
             replace=overwrite,
             bars_asked=bars__kind is not None or bars__size is not None,
+            strict=strict,
+            workers=workers,
             reading=reading,
-            building=building,
+            building=lambda done, total, partitions: building(done, total, f"{partitions} partitions"),
         )
     if not as_json:
         for line in sources_read:
@@ -79,13 +94,33 @@ def command(
             "bars": report.store.bars.describe() if report.store.manifest["source_kind"] == "ticks" else "candles",
             "feature_rows": report.feature_rows,
             "features": len(report.store.features),
-            "partitions": report.files,
+            "partitions": report.partitions,
+            "skipped": report.skipped,
+            "files": report.files,
+            "broken": list(report.broken),
             "snapshot": report.store.snapshot,
             "seconds": round(seconds, 3),
             "rows_per_second": round(report.rows_in / seconds),
+            "ticks_per_second": round(report.taken / seconds),
+            "peak_rss_mb": peak_rss_mb(),
         },
         as_json,
     )
+    for problem in report.broken:
+        click.echo(f"error: {problem}; the store is made of the other files", err=True)
+    if report.broken:
+        sys.exit(1)
+
+
+def _show_plan(works: list[dict[str, Any]], as_json: bool) -> None:
+    if not as_json:
+        for work in works:
+            since = f" after {work['last']}" if work["last"] else ""
+            due = f"to build{since}: {work['reason']}" if work["reason"] else "nothing to do"
+            click.echo(f"{work['symbol']}: {work['up_to_date']} partitions up to date, {due}")
+    due_symbols = sum(work["reason"] is not None for work in works)
+    result = {"symbols": len(works), "due": due_symbols, "up_to_date": sum(work["up_to_date"] for work in works)}
+    emit(result | ({"plan": works} if as_json else {}), as_json)
 
 
 def _number(text: str | None) -> str | float | None:

@@ -150,21 +150,25 @@ def _readable(value: Any) -> str:
 
 
 @contextmanager
-def progress(description: str, unit: str = "rows") -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left on stderr, silent when that is no terminal; call it with (done, total)."""
+def progress(description: str, unit: str = "rows") -> Iterator[Callable[..., None]]:
+    """A bar with rate and time left on stderr, silent when that is no terminal.
+
+    Call it with (done, total), and with a note on what else is done.
+    """
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total, note="": None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-               TextColumn("{task.fields[rate]}"), TimeRemainingColumn())  # fmt: skip
+               TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[note]}"),
+               TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=None, rate="")
+        task = bar.add_task(description, total=None, rate="", note="")
 
-        def advance(done: int, total: int) -> None:
+        def advance(done: int, total: int, note: str = "") -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "", note=note)
 
         yield advance

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one-line errors, light help."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -38,10 +39,10 @@ def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
     result = json.loads(done.stdout.splitlines()[-1])
     assert {name for name, value in result.items() if isinstance(value, str)} == {"store", "bars", "snapshot"}
     assert result["rows_in"] == result["rows_out"] + sum(result["quarantined"].values()) == 6001
-    again = stockbot("build-features", "ticks.csv", "--out", "store", cwd=tmp_path)
-    assert again.returncode == 1
-    assert again.stderr == (
-        "error: store: holds a feature store already; give --overwrite to replace it, or another --out\n"
+    other = stockbot("build-features", "ticks.csv", "--out", "store", "--bars", "none", cwd=tmp_path)
+    assert other.returncode == 1
+    assert other.stderr == (
+        "error: store: holds a feature store made with other bars; give --overwrite to replace it, or another --out\n"
     )
 
 
@@ -134,3 +135,41 @@ def test_bars_asked_of_candles_are_refused(tmp_path: Path) -> None:
     assert "holds candles, which are rows already and cannot become time bars of 420 s" in done.stderr
     assert not (tmp_path / "s").exists()
     assert stockbot("build-features", "EURUSD.csv", "--out", "s", cwd=tmp_path).returncode == 0
+
+
+def test_the_same_command_brings_a_store_up_to_date_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "ticks").mkdir()
+    write_ticks(tmp_path / "ticks" / "a.csv", 0, 3000)
+    command = ("build-features", "ticks", "--out", "store", "--json")
+    planned = json.loads(stockbot(*command, "--plan", cwd=tmp_path).stdout.splitlines()[-1])
+    assert (planned["symbols"], planned["due"], planned["up_to_date"]) == (2, 2, 0)
+    assert not (tmp_path / "store").exists()
+    first, again = (json.loads(stockbot(*command, cwd=tmp_path).stdout.splitlines()[-1]) for _ in range(2))
+    assert (first["partitions"], first["skipped"], again["skipped"]) == (4, 0, 4)
+    assert first["snapshot"] == again["snapshot"]
+    assert again["ticks_per_second"] == 0 < first["ticks_per_second"]
+    assert first["peak_rss_mb"] > 10
+    write_ticks(tmp_path / "ticks" / "b.csv", 3000, 6000, ("AAA",))
+    shown = stockbot("build-features", "ticks", "--out", "store", "--plan", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert shown.stdout.splitlines()[:2] == [
+        "AAA: 1 partitions up to date, to build after 2023-11-14: b.csv is new",
+        "B/B: 2 partitions up to date, nothing to do",
+    ]
+
+
+def test_a_damaged_file_is_left_out_told_and_the_exit_code_is_one(tmp_path: Path) -> None:
+    (tmp_path / "ticks").mkdir()
+    write_ticks(tmp_path / "ticks" / "a.csv", 0, 500)
+    (tmp_path / "ticks" / "b.csv.gz").write_bytes(gzip.compress(b"timestamp,price\n" * 9)[:-9])
+    command = ("build-features", "ticks", "--out", "store", "--json")
+    strict = stockbot(*command, "--strict", cwd=tmp_path)
+    assert strict.returncode == 1
+    assert not (tmp_path / "store").exists()
+    done = stockbot(*command, cwd=tmp_path)
+    assert done.returncode == 1
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (len(result["broken"]), result["rows_in"]) == (1, 1001)
+    assert done.stderr.startswith("error: ticks/b.csv.gz: the gzip data is truncated or damaged")
+    assert done.stderr.endswith("; the store is made of the other files\n")
+    assert stockbot("verify", "store", cwd=tmp_path).returncode == 0

@@ -1,0 +1,316 @@
+"""One symbol's rows to partitions of a feature store: a symbol and a period each, in time order, state carried.
+
+A partition holds the rows that its input completes, in files of up to `PART_ROWS` rows, and the engine's state after
+its last input. A time bar that ends where the period ends is complete by then, whatever follows, and belongs to it. A
+bar that is open where the archive ends has a file of its own, which the next input makes void.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from pipelines import parts
+from pipelines.bars import Bars, tick_arrays
+from pipelines.features import FeaturePlan, FeatureStream
+from pipelines.files import sha256_bytes
+from pipelines.making import Batch, Making, Named, Record
+from pipelines.parts import STAMP, Entry, Period
+from pipelines.quality import reason_counts
+from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
+
+# Rows of a data file, and input rows pushed through the engine at once. Not a power of two: columns of ticks as rows
+# would lie so many bytes apart that they evict each other from every cache, at twice the time.
+PART_ROWS = 500_000
+_WRITING = 2  # files that are encoded and written while the engine goes on
+_REJECTED_ROWS = 500_000  # of one quarantine file
+
+
+@dataclass
+class Place:
+    """Where a symbol's partitions go, and who is told.
+
+    Attributes:
+        root: the folder to write to. base: the store that finished partitions are part of, if another.
+        finished: called with each record when all that it names is durable.
+        advanced: called with the number of input rows that were taken.
+    """
+
+    root: Path
+    base: Path
+    finished: Callable[[Record], None]
+    advanced: Callable[[int], None]
+
+    def folder_of(self, item: Mapping[str, Any]) -> Path:
+        """Below which of the two a file is."""
+        return self.root if (self.root / item["path"]).exists() else self.base
+
+
+class _Writer:
+    """Encodes and writes in a thread of its own, in the order of submission, while the engine goes on."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._waiting: deque[Future[Any]] = deque()
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.shutdown()
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Do it when its turn comes; waits while others are before it, and raises what they raised."""
+        while len(self._waiting) >= _WRITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(task, *arguments))
+        return self._waiting[-1]
+
+
+class SymbolBuild:
+    """Runs the rows of one symbol and publishes them partition by partition, going on from finished ones."""
+
+    def __init__(
+        self, place: Place, symbol: str, making: Making, plan: FeaturePlan, records: Sequence[Record] = ()
+    ) -> None:
+        self.place, self.symbol, self.making = place, symbol, making
+        self.stream = FeatureStream(making.bars, plan)
+        self.before: str | None = None  # SHA-256 of the state that the next partition begins with
+        self.last_input: int | None = None
+        self._records: list[Record] = list(records)
+        self._coming: list[Future[Record]] = []
+        self._part: _Partition | None = None
+        if self._records:
+            state = self._records[-1]["state"]
+            self.stream.restore(parts.read_state(place.folder_of(state), state))
+            self._went_past(self._records[-1])
+
+    def _went_past(self, record: Record) -> None:
+        self.before, self.last_input = record["state"]["sha256"], record["last_input"]
+
+    def run(self, batches: Iterable[Batch], sources: Sequence[Named], *, grows: bool = False) -> list[Record]:
+        """Take all batches.
+
+        Args:
+            sources: name and SHA-256 of the sources, which `_source` counts.
+            grows: rows of the period of the last record are added to it; else it is never met again.
+
+        Returns:
+            The records of all partitions of the symbol.
+        """
+        with _Writer() as writer:
+            for batch in batches:
+                for key, rows, rejected in _cut(batch, self.making.period):
+                    self._partition(key, writer, grows).take(rows, rejected, sources)
+                    self.place.advanced(len(rows) + len(rejected))
+            self._finish(last=True)
+            return [*self._records, *(record.result() for record in self._coming)]
+
+    def _partition(self, key: str, writer: _Writer, grows: bool) -> "_Partition":
+        if self._part is not None and self._part.key == key:
+            return self._part
+        held: Record | None = None
+        if self._part is not None:
+            self._finish(last=False)
+        elif self._records and self._records[-1]["date"] == key and grows:
+            held = self._records.pop()
+        elif self._records:
+            self._close_last(writer)
+        self._part = _Partition(self, key, writer, held)
+        return self._part
+
+    def _close_last(self, writer: _Writer) -> None:
+        """What was the end of the archive is followed by rows: give its last partition what the end held back."""
+        if not self.making.closes_with_period:
+            self._records[-1] = {**self._records[-1], "is_last": False, "open": None}
+            self.place.finished(self._records[-1])
+        elif self._records[-1]["is_last"]:
+            held = self._records.pop()
+            self._part = _Partition(self, held["date"], writer, held)
+            self._finish(last=False)
+        else:
+            self.stream.flush()
+
+    def _finish(self, *, last: bool) -> None:
+        if self._part is not None:
+            self._coming.append(self._part.finish(last=last))
+            self._part = None
+
+
+class _Partition:
+    """The partition under way; `held` is its record so far, to which rows are added."""
+
+    def __init__(self, build: SymbolBuild, key: str, writer: _Writer, held: Record | None) -> None:
+        self.build, self.key = build, key
+        self._writer = writer
+        self._input: list[pl.DataFrame] = []
+        self._tables: list[pa.Table] = []
+        self._files: list[Future[dict[str, Any]]] = []
+        self._rejected: list[pl.DataFrame] = []
+        self._quarantine: list[Future[dict[str, Any]]] = []
+        self._record: Record = {
+            "symbol": build.symbol,
+            "date": key,
+            "rows_in": 0,
+            "rows_out": 0,
+            "quarantined": {},
+            "inputs": [],
+            "before": build.before,
+            "last_input": build.last_input,
+            "files": [],
+            "quarantine": [],
+        }
+        if held is not None:
+            self._record = {**held, "files": list(held["files"])}
+            self._take_back_tail()
+
+    def _take_back_tail(self) -> None:
+        """The last file is written anew with what follows, unless it is full."""
+        files = self._record["files"]
+        if files and files[-1]["rows"] < PART_ROWS:
+            item = files.pop()
+            self._tables.append(parts.read_part(self.build.place.folder_of(item), item))
+
+    def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Sequence[Named]) -> None:
+        """Take rows that come next, and what was rejected beside them."""
+        record = self._record
+        record["rows_in"] += len(rows) + len(rejected)
+        record["rows_out"] += len(rows)
+        for found in (rows, rejected):
+            record["inputs"] = _joined_inputs(record["inputs"], _inputs(found, sources))
+        if len(rejected):
+            record["quarantined"] = _added(record["quarantined"], reason_counts(rejected))
+            self._rejected.append(rejected.select(*REJECTED_SCHEMA))
+            if sum(map(len, self._rejected)) >= _REJECTED_ROWS:
+                self._write_rejected()
+        if len(rows):
+            record["last_input"] = int(rows["timestamp"].to_physical()[-1])
+            self._input.append(_conformed(rows, self.build.making))
+            self._push(PART_ROWS)
+
+    def _push(self, least: int) -> None:
+        """Run input through the engine in pieces of `PART_ROWS`, as long as there are at least so many rows."""
+        waiting = sum(map(len, self._input))
+        while waiting and waiting >= least:
+            rows = pl.concat(self._input) if len(self._input) > 1 else self._input[0]
+            piece, rest = rows[:PART_ROWS], rows[PART_ROWS:]
+            self._input = [rest] if len(rest) else []
+            waiting = len(rest)
+            self._add(self._run(piece))
+
+    def _run(self, rows: pl.DataFrame) -> pa.Table:
+        making = self.build.making
+        if making.kind == "candles":
+            return self._table(*self.build.stream.push_bars(Bars.from_candles(rows)))
+        return self._table(*self.build.stream.push_ticks(*tick_arrays(rows)))
+
+    def _table(self, bars: Bars, matrix: Any) -> pa.Table:
+        stamps = ("timestamp", "last_timestamp")
+        columns: dict[str, Any] = {name: pa.array(getattr(bars, name), STAMP) for name in stamps}
+        columns |= {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")}
+        columns |= dict(zip(self.build.making.features, matrix.T, strict=True))
+        return pa.table(columns)
+
+    def _add(self, table: pa.Table) -> None:
+        self._tables.append(table)
+        while sum(map(len, self._tables)) >= PART_ROWS:
+            rows = pa.concat_tables(self._tables)
+            self._write(rows.slice(0, PART_ROWS))
+            self._tables = [rows.slice(PART_ROWS)]
+
+    def _write(self, rows: pa.Table) -> None:
+        self._files.append(self._writer.submit(self._write_part, rows))
+
+    def _write_rejected(self) -> None:
+        if self._rejected:
+            rejected = pl.concat(self._rejected).sort("file", "line", maintain_order=True)
+            self._quarantine.append(self._writer.submit(parts.write_rejected, self.build.place.root, rejected))
+            self._rejected = []
+
+    def finish(self, *, last: bool) -> Future[Record]:
+        """Hand over what is left; the record of the partition comes when all that it names is durable."""
+        build = self.build
+        self._push(1)
+        state = parts.state_bytes(build.stream.state)
+        build.before, build.last_input = sha256_bytes(state), self._record["last_input"]
+        rest = self._table(*build.stream.flush()) if last or build.making.closes_with_period else None
+        open_row = rest if last and rest is not None and len(rest) else None
+        if rest is not None and not last:
+            self._add(rest)
+        if sum(map(len, self._tables)):
+            self._write(pa.concat_tables(self._tables))
+        self._write_rejected()
+        return self._writer.submit(self._conclude, state, open_row, last)
+
+    def _conclude(self, state: bytes, open_row: pa.Table | None, last: bool) -> Record:
+        """Write the state and enter the record, after all files before it."""
+        symbol, record = self.build.symbol, self._record
+        record["files"] = [*record["files"], *(file.result() for file in self._files)]
+        record["quarantine"] = [*record["quarantine"], *(file.result() for file in self._quarantine)]
+        record["open"] = None if open_row is None else self._write_part(open_row)
+        written = Entry.write(self.build.place.root, parts.state_path(symbol), state)
+        record |= {"state": vars(written), "is_last": last}
+        self.build.place.finished(record)
+        return record
+
+    def _write_part(self, rows: pa.Table) -> dict[str, Any]:
+        # One chunk a column: how rows came must not show in the bytes.
+        build, rows = self.build, rows.combine_chunks()
+        return parts.write_part(build.place.root, build.symbol, self.key, rows, build.making.encoding)
+
+
+def _cut(batch: Batch, period: Period) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
+    """(first day, rows, rejected rows) of each period, in order."""
+    rows, rejected = batch.rows, batch.rejected
+    times = rows["timestamp"].to_physical() if len(rows) else pl.Series(dtype=pl.Int64)
+    stamps = {"rows": times, "rejected": rejected["_stamp"]}
+    cuts = {name: {key: (start, stop) for key, start, stop in parts.periods(stamps[name], period)} for name in stamps}
+    for key in sorted(cuts["rows"].keys() | cuts["rejected"].keys()):
+        (first, stop), (bad, last_bad) = (cuts[name].get(key, (0, 0)) for name in stamps)
+        yield key, rows[first:stop], rejected[bad:last_bad]
+
+
+def _conformed(rows: pl.DataFrame, making: Making) -> pl.DataFrame:
+    """Rows with every column that some source has: quotes that are absent are unknown, in every batch alike."""
+    if making.kind == "candles":
+        return rows.select("timestamp", *OHLC, "volume")
+    present = [
+        name if name in rows.columns else pl.lit(None, OPTIONAL_TICK_SCHEMA[name]).alias(name)
+        for name in making.columns
+    ]
+    return rows.select("timestamp", "price", "volume", *present)
+
+
+def _inputs(rows: pl.DataFrame, sources: Sequence[Named]) -> list[dict[str, Any]]:
+    """What of which source came in: rows, first and last line; the sources alone where rows do not say."""
+    if "_source" not in rows.columns:
+        return [{"name": name, "sha256": sha256} for name, sha256 in sources if len(rows)]
+    line = pl.col("_line" if "_line" in rows.columns else "line")
+    counts = (pl.len().alias("rows"), line.min().alias("first"), line.max().alias("last"))
+    if len(rows) and rows["_source"].min() == rows["_source"].max():
+        spans = rows.select(pl.col("_source").first(), *counts)
+    else:
+        spans = rows.group_by("_source", maintain_order=True).agg(*counts)
+    named = [(sources[row.pop("_source")], row) for row in spans.iter_rows(named=True)]
+    return [{"name": name, "sha256": sha256, **row} for (name, sha256), row in named]
+
+
+def _joined_inputs(known: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = {(item["name"], item["sha256"]): item for item in known}
+    for item in more:
+        key = (item["name"], item["sha256"])
+        other = found.get(key)
+        if other is not None and "rows" in other and "rows" in item:
+            first, last = min(other["first"], item["first"]), max(other["last"], item["last"])
+            item = {**item, "rows": other["rows"] + item["rows"], "first": first, "last": last}
+        found[key] = item
+    return list(found.values())
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {reason: one.get(reason, 0) + other.get(reason, 0) for reason in sorted(one.keys() | other.keys())}

@@ -1,0 +1,110 @@
+"""Which partitions of a store, or of an interrupted build, still stand; from where work is due, and why."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines import parts
+from pipelines.making import Named, Record
+from pipelines.manifest import files_of
+from pipelines.parts import Period
+from pipelines.survey import Source
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is due for a symbol.
+
+    Attributes:
+        standing: partitions that are up to date, the first ones of the symbol.
+        start: time from which input is due; None for all of it.
+        reason: why; None where nothing is due.
+    """
+
+    symbol: str
+    standing: Sequence[Record]
+    start: int | None
+    reason: str | None
+
+    def from_before(self, period: Period) -> "Work":
+        """The last of the standing partitions is built again as well: no rows follow it, which it did not know."""
+        stand = self.standing[:-1]
+        return Work(self.symbol, stand, _end(stand, period), self.reason)
+
+
+def work_due(
+    symbol: str, known: Sequence[Record], sources: Sequence[Source], period: Period, is_there: Callable[[Record], bool]
+) -> Work:
+    """What is due for a symbol of which partitions are known; `sources` are those with rows of it.
+
+    A partition stands when those before it do, its inputs are there unchanged, and every source that begins in its
+    period is among them.
+    """
+    stand, reason = _standing(known, sources, period, is_there)
+    start = _end(stand, period)
+    more = [source for source in sources if _reaches(source, symbol, start)]
+    if reason is None and not stand:
+        reason = "not built yet"
+    elif reason is None and more:
+        reason = f"{more[0].path.name} goes on after {stand[-1]['date']}"
+    elif stand and not more and not stand[-1]["is_last"]:
+        return Work(symbol, stand, start, reason or f"nothing follows {stand[-1]['date']}").from_before(period)
+    return Work(symbol, stand, start, reason)
+
+
+def _end(stand: Sequence[Record], period: Period) -> int | None:
+    return parts.period_end(stand[-1]["date"], period) if stand else None
+
+
+def _reaches(source: Source, symbol: str, start: int | None) -> bool:
+    last = source.entry["spans"][symbol][1]
+    return start is None or last is None or last >= start
+
+
+def _standing(
+    known: Sequence[Record], sources: Sequence[Source], period: Period, is_there: Callable[[Record], bool]
+) -> tuple[list[Record], str | None]:
+    present = {(source.path.name, source.sha256) for source in sources}
+    begin: dict[str, list[Source]] = {}
+    for source in sources:
+        for symbol, (first, _) in source.entry["spans"].items():
+            if known and symbol == known[0]["symbol"]:
+                begin.setdefault(parts.period_key(first, period), []).append(source)
+    stand: list[Record] = []
+    for record in known:
+        reason = _fault(record, stand, present, begin, is_there)
+        if reason is not None:
+            return stand, reason
+        stand.append(record)
+    return stand, None
+
+
+def _fault(
+    record: Record,
+    before: Sequence[Record],
+    present: set[Named],
+    begin: Mapping[str, Sequence[Source]],
+    is_there: Callable[[Record], bool],
+) -> str | None:
+    inputs = {(item["name"], item["sha256"]) for item in record["inputs"]}
+    gone = sorted(name for name, _ in inputs - present)
+    if gone:
+        return f"{gone[0]} changed or is gone"
+    since = before[-1]["date"] if before else ""
+    for key, found in begin.items():
+        new = [source for source in found if (source.path.name, source.sha256) not in inputs]
+        if since < key < record["date"] or (key == record["date"] and new):
+            return f"{(new or found)[0].path.name} is new"
+    if record["before"] != (before[-1]["state"]["sha256"] if before else None):
+        return "what comes before it changed"
+    return None if is_there(record) else "its files are not there"
+
+
+def is_below(record: Record, folders: Sequence[Path]) -> bool:
+    """Whether all files of a partition are below one of the folders, by their sizes: the cheap check."""
+    items = [*files_of(record), record["state"], *record["quarantine"]]
+    return all(any(_has_size(folder / item["path"], item["size"]) for folder in folders) for item in items)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size

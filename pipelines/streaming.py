@@ -1,0 +1,145 @@
+"""One symbol of an archive to its partitions: its files are read ahead while the engine runs and finished rows are
+encoded and written."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Full, Queue
+
+import polars as pl
+
+from pipelines.features import FeaturePlan
+from pipelines.files import canonical_json, sha256_bytes
+from pipelines.journal import Journal
+from pipelines.making import Batch, Making, Named, Record
+from pipelines.partitions import Place, SymbolBuild
+from pipelines.planning import Work
+from pipelines.runs import NONE_PLACED, Run, Screen, merged
+from pipelines.schema import SourceHints
+from pipelines.survey import Source, rejected_of, runs_of
+
+_AHEAD = 2  # batches
+LASTS = "lasts"  # under which the journal has the time of the last row of each streamed file
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker needs to build what is due for a symbol; plain values and paths.
+
+    Attributes:
+        sources: files with rows of the symbol. names: of all files, which their numbers count.
+        files: their paths. root: where the build is under way. base: the store that it goes on from, or `root`.
+    """
+
+    work: Work
+    flavour: str
+    sources: Sequence[Source]
+    names: Sequence[Named]
+    files: Sequence[str]
+    hints: SourceHints
+    making: Making
+    root: Path
+    base: Path
+
+    @property
+    def name(self) -> str:
+        """Of the symbol in the journal."""
+        return journal_name(self.work.symbol)
+
+
+def journal_name(symbol: str) -> str:
+    """Under which the journal has the partitions of a symbol."""
+    return f"symbol={symbol}"
+
+
+def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], None]) -> list[Record]:
+    """Build what is due for a symbol and enter each partition in the journal; returns the records of all of them.
+
+    Args:
+        advanced: called with rows that were taken, and partitions that were finished, since the last time.
+
+    Raises:
+        DisorderError, UnreadableError: a file cannot be streamed after all.
+        DataError: a file contradicts its first rows, or something cannot be written.
+    """
+    journal = Journal(task.root)
+    making = sha256_bytes(canonical_json(task.making.settings()))
+
+    def finished(record: Record) -> None:
+        journal.add(task.name, {**record, "making": making})
+        advanced(0, 1)
+
+    place = Place(task.root, task.base, finished, lambda rows: advanced(rows, 0))
+    records = _run(task, plan, place, journal)
+    if records[-1]["is_last"]:
+        return records
+    return _run(replace(task, work=task.work.from_before(task.making.period)), plan, place, journal)
+
+
+def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[Record]:
+    symbol, start = task.work.symbol, task.work.start
+    runs = [_Noted(run, task, journal) for source in task.sources for run in _runs(task, source)]
+    rejected = pl.concat([NONE_PLACED, *(rejected_of(source, symbol, task.root) for source in task.sources)])
+    if start is not None:
+        rejected = rejected.filter(pl.col("_stamp") >= start)
+    stream = Screen(symbol, task.flavour, task.files, rejected).batches(merged(runs, start=start))
+    build = SymbolBuild(place, symbol, task.making, plan, task.work.standing)
+    return build.run(read_ahead(stream), task.names)
+
+
+def _runs(task: Task, source: Source) -> Iterator[Run]:
+    return runs_of(source, task.work.symbol, task.hints, task.root)
+
+
+class _Noted:
+    """A run that is entered in the journal when it was read to its end: it may not have to be opened again."""
+
+    def __init__(self, run: Run, task: Task, journal: Journal) -> None:
+        self.source, self.part, self.first, self.last = run.source, run.part, run.first, run.last
+        self._run, self._task, self._journal = run, task, journal
+
+    def batches(self) -> Iterator[Batch]:
+        """As `Run`."""
+        last = None
+        for batch in self._run.batches():
+            last = int(batch.rows["timestamp"].to_physical()[-1]) if len(batch.rows) else last
+            yield batch
+        source = next(one for one in self._task.sources if one.number == self.source)
+        if source.entry["spans"][self._task.work.symbol][1] is None:
+            entry = {"name": source.path.name, "sha256": source.sha256, "symbol": self._task.work.symbol, "last": last}
+            self._journal.add(LASTS, entry)
+
+
+def read_ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The same batches, made in a thread of their own some steps ahead."""
+    queue: Queue[Batch | BaseException | None] = Queue(_AHEAD)
+    stopped = threading.Event()
+
+    def give(item: Batch | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return queue.put(item, timeout=0.1)
+            except Full:
+                continue
+
+    def read() -> None:
+        try:
+            for batch in batches:
+                give(batch)
+                if stopped.is_set():
+                    return
+            give(None)
+        except BaseException as error:  # it is raised where the batches are taken
+            give(error)
+
+    reader = threading.Thread(target=read, name="read", daemon=True)
+    reader.start()
+    try:
+        while (item := queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        reader.join()

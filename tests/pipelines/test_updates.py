@@ -1,0 +1,164 @@
+"""A store that is brought up to date: what changed is built again, what did not stands; and damaged sources."""
+
+import dataclasses
+import gzip
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.archive import Request, build_archive, plan_archive
+from pipelines.bars import BarSpec
+from pipelines.errors import DataError
+from pipelines.schema import SourceHints
+from pipelines.store import FeatureStore
+from tests.pipelines.test_archive import content, csv, parquet, request, same_rows, small, ticks
+
+__all__ = ["small"]
+pytestmark = pytest.mark.usefixtures("small")
+DAY = 86_400 * 10**9
+
+
+def by_day(folder: Path, symbol: str, frame: pl.DataFrame) -> list[Path]:
+    parts = frame.group_by(pl.col("timestamp") // DAY, maintain_order=True)
+    return [csv(folder / str(number) / f"{symbol}.csv", part) for number, (_, part) in enumerate(parts)]
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Request:
+    """Four days of two symbols, built."""
+    for seed, symbol in enumerate(("AAA", "BBB")):
+        by_day(tmp_path / "ticks", symbol, ticks(7000, seed, step_ns=60 * 10**9)[:5000])
+    asked = request(tmp_path / "ticks", tmp_path / "store")
+    build_archive(asked)
+    return asked
+
+
+def equals_a_rebuild(asked: Request, tmp_path: Path) -> None:
+    build_archive(dataclasses.replace(asked, out=tmp_path / "clean"))
+    grown = {name: data for name, data in content(asked.out).items() if not name.startswith("_retired")}
+    assert grown == content(tmp_path / "clean")
+
+
+def test_nothing_is_due_when_nothing_changed(asked: Request) -> None:
+    assert [(work.symbol, work.reason) for work in plan_archive(asked)] == [("AAA", None), ("BBB", None)]
+    before = content(asked.out)
+    report = build_archive(asked)
+    assert (report.taken, report.skipped, report.partitions) == (0, 8, 8)
+    assert content(asked.out) == before
+
+
+def test_a_changed_file_makes_its_partitions_and_those_after_it_due(asked: Request, tmp_path: Path) -> None:
+    path = tmp_path / "ticks" / "1" / "AAA.csv"
+    path.write_text(path.read_text().replace(",3.0\n", ",4.0\n"))
+    works = plan_archive(asked)
+    assert [(work.symbol, len(work.standing), work.reason) for work in works] == [
+        ("AAA", 1, "AAA.csv changed or is gone"),
+        ("BBB", 4, None),
+    ]
+    report = build_archive(asked)
+    assert report.skipped == 5
+    equals_a_rebuild(asked, tmp_path)
+
+
+def test_a_late_file_makes_partitions_due_from_its_first_row_on(asked: Request, tmp_path: Path) -> None:
+    frame = ticks(7000, 1, step_ns=60 * 10**9)
+    csv(tmp_path / "ticks" / "late" / "BBB.csv", frame[3000:3100].with_columns(pl.col("timestamp") + 10**6))
+    assert [(work.symbol, work.reason) for work in plan_archive(asked)][1] == ("BBB", "BBB.csv is new")
+    report = build_archive(asked)
+    assert 4 < report.skipped < 8
+    equals_a_rebuild(asked, tmp_path)
+
+
+def test_a_file_and_a_symbol_that_are_gone_are_gone_from_the_store(asked: Request, tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / "ticks" / str(number) / "BBB.csv").unlink()
+    (tmp_path / "ticks" / "3" / "AAA.csv").unlink()
+    report = build_archive(asked)
+    assert report.store.symbols == ["AAA"]
+    equals_a_rebuild(asked, tmp_path)
+
+
+def test_a_new_symbol_joins(asked: Request, tmp_path: Path) -> None:
+    parquet(tmp_path / "ticks" / "CCC.parquet", ticks(500, 5))
+    report = build_archive(asked)
+    assert (report.store.symbols, report.skipped, report.taken) == (["AAA", "BBB", "CCC"], 8, 500)
+    equals_a_rebuild(asked, tmp_path)
+
+
+def test_a_lost_file_of_the_store_is_built_again(asked: Request, tmp_path: Path) -> None:
+    next(asked.out.glob("symbol=AAA/date=2023-11-15/*.parquet")).unlink()
+    assert plan_archive(asked)[0].reason == "its files are not there"
+    assert build_archive(asked).store.verify() == []
+    equals_a_rebuild(asked, tmp_path)
+
+
+def test_other_settings_are_refused_unless_the_store_may_be_replaced(asked: Request, tmp_path: Path) -> None:
+    other = dataclasses.replace(asked, bars=BarSpec("tick", 5))
+    with pytest.raises(DataError, match="holds a feature store made with other bars; give --overwrite"):
+        build_archive(other)
+    with pytest.raises(DataError, match="made with other hints"):
+        build_archive(dataclasses.replace(asked, hints=SourceHints(timezone="UTC")))
+    build_archive(dataclasses.replace(other, replace=True))
+    equals_a_rebuild(other, tmp_path)
+
+
+def test_planning_leaves_nothing(asked: Request, tmp_path: Path) -> None:
+    plan_archive(dataclasses.replace(asked, out=tmp_path / "other"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store", "ticks"]
+
+
+def damaged(path: Path) -> Path:
+    """A gz file that a broken transfer cut."""
+    data = gzip.compress(ticks(3000, 9).with_columns(pl.col("timestamp") // 10**6).write_csv().encode())
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data[: len(data) * 2 // 3])
+    return path
+
+
+def test_a_file_that_is_cut_is_left_out_and_told(tmp_path: Path) -> None:
+    csv(tmp_path / "ticks" / "AAA.csv", ticks(2000))
+    cut = damaged(tmp_path / "ticks" / "CUT.csv.gz")
+    asked = request(tmp_path / "ticks", tmp_path / "store")
+    with pytest.raises(DataError, match=r"CUT\.csv\.gz: the gzip data is truncated or damaged"):
+        build_archive(dataclasses.replace(asked, strict=True))
+    assert not asked.out.exists()
+    report = build_archive(asked)
+    assert report.store.symbols == ["AAA"]
+    assert len(report.broken) == 1
+    assert report.broken[0].startswith(f"{cut}: the gzip data is truncated or damaged")
+    assert report.store.manifest["sources"][1]["problem"] == report.broken[0]
+    assert report.store.verify() == []
+    assert len(build_archive(asked).broken) == 1
+    csv(cut, ticks(3000, 9))
+    report = build_archive(asked)
+    assert (report.store.symbols, list(report.broken)) == (["AAA", "CUT"], [])
+
+
+def test_a_corrupt_page_in_the_middle_of_an_archive_takes_its_file_out_and_no_other(tmp_path: Path) -> None:
+    frame = ticks(6000)
+    for number in range(3):
+        parquet(tmp_path / "ticks" / str(number) / "AAA.parquet", frame[number * 2000 : (number + 1) * 2000])
+    victim = tmp_path / "ticks" / "1" / "AAA.parquet"
+    data = bytearray(victim.read_bytes())
+    page = pq.read_metadata(victim).row_group(2).column(1).data_page_offset
+    data[page : page + 20] = b"\xff" * 20
+    victim.write_bytes(data)
+    asked = request(tmp_path / "ticks", tmp_path / "store")
+    with pytest.raises(DataError, match=r"1/AAA\.parquet: not a readable Parquet file"):
+        build_archive(dataclasses.replace(asked, strict=True))
+    assert not asked.out.exists()
+    report = build_archive(asked)
+    assert len(report.broken) == 1
+    assert (report.rows_in, report.rows_out) == (4000, 4000)
+    victim.unlink()
+    build_archive(dataclasses.replace(asked, out=tmp_path / "clean"))
+    same_rows(report.store, FeatureStore.open(tmp_path / "clean"))
+
+
+def test_an_archive_of_which_no_file_can_be_read_is_an_error(tmp_path: Path) -> None:
+    damaged(tmp_path / "ticks" / "CUT.csv.gz")
+    with pytest.raises(DataError, match=r"CUT\.csv\.gz: the gzip data is truncated or damaged"):
+        build_archive(request(tmp_path / "ticks", tmp_path / "store"))
+    assert [path.name for path in tmp_path.iterdir()] == ["ticks"]
