@@ -141,8 +141,9 @@ def workers(bench: Bench, size: Size) -> Result:
 
 
 def append(bench: Bench, size: Size) -> Result:
-    """A day more on a store of a hundred."""
-    shape = dataclasses.replace(size, symbols=min(size.symbols, 2), days=101)
+    """A day more on a store of a hundred, as many ticks in all."""
+    symbols = min(size.symbols, 2)
+    shape = Shape(size.kind, symbols, 101, size.total // (symbols * 101))
     files = bench.files(shape)
     before = [file for number, file in enumerate(files) if number % shape.days < shape.days - 1]
     ours = _ours("default")
