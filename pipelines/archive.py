@@ -9,7 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from pipelines.journal import FOLDER as JOURNAL
 from pipelines.journal import Journal
 from pipelines.making import Kind, Making, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
+from pipelines.parquet_writer import Encoding
 from pipelines.planning import Work, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError
 from pipelines.schema import SourceHints
@@ -70,6 +71,7 @@ class Request:
     plan: FeaturePlan
     out: Path
     config_text: str
+    encoding: Encoding = field(default_factory=Encoding)
     replace: bool = False
     strict: bool = False
     workers: int = 1
@@ -140,6 +142,7 @@ class _ArchiveBuild:
     def _require_same_settings(self, base: FeatureStore) -> None:
         request, held = self.request, base.manifest
         asked = {"features": list(request.plan.names), **self._hints()}
+        asked["encoding"] = asdict(request.encoding)
         if held["source_kind"] == "ticks":
             asked["bars"] = _plain(asdict(request.bars))
         other = [name for name, value in asked.items() if held[name] != value]
@@ -164,6 +167,7 @@ class _ArchiveBuild:
             "engine": float(request.plan.new_state()[0]).hex(),
             "bars": asdict(request.bars),
             **self._hints(),
+            "encoding": asdict(request.encoding),
             "schema": stores.SCHEMA_VERSION,
             "base": self.base.snapshot if self.base else None,
         }
@@ -221,7 +225,7 @@ class _ArchiveBuild:
         check_sessions(quality, measured, inventory.paths[0])
         max_gap_ns = quality.max_gap_ns or usual_max_gap(request.bars, measured)
         names, kind = request.plan.names, inventory.kind
-        return Making(names, request.bars, kind, period, columns, hints, quality, max_gap_ns)
+        return Making(names, request.bars, kind, period, columns, hints, request.encoding, quality, max_gap_ns)
 
     def _plan(self, making: Making) -> tuple[dict[str, list[Record]], list[Work]]:
         """The records of symbols that are up to date, and what is due for the others."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pipelines.bars import BarSpec
+from pipelines.parquet_writer import Encoding
 from pipelines.parts import Period
 from pipelines.reasons import Quality
 
@@ -24,6 +25,7 @@ class Making:
     Attributes:
         columns: what the ticks of any source have beside price and volume, and the engine reads.
         hints: how the sources are to be read; None when they were read before.
+        encoding: of the data files.
         quality: what is held against the rows. max_gap_ns: longest step between rows that is no gap.
     """
 
@@ -33,6 +35,7 @@ class Making:
     period: Period
     columns: Sequence[str]
     hints: Mapping[str, Any] | None
+    encoding: Encoding
     quality: Quality
     max_gap_ns: int
 
@@ -41,8 +44,9 @@ class Making:
         """What a store was made with."""
         bars = BarSpec(**manifest["bars"])
         names = ("features", "period", "columns", "hints", "max_gap_ns")
-        quality = Quality(**manifest["quality"])
-        return cls(bars=bars, kind=manifest["source_kind"], quality=quality, **{name: manifest[name] for name in names})
+        found = {name: manifest[name] for name in names}
+        found |= {"encoding": Encoding(**manifest["encoding"]), "quality": Quality(**manifest["quality"])}
+        return cls(bars=bars, kind=manifest["source_kind"], **found)
 
     def settings(self) -> dict[str, Any]:
         """As a manifest states it."""

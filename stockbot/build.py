@@ -13,6 +13,7 @@ from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.making import Kind
+from pipelines.parquet_writer import Encoding
 from pipelines.reasons import Quality
 from pipelines.schema import SourceHints
 from stockbot.config import BarsConfig, Config, duration_ns
@@ -109,6 +110,7 @@ def archive_request(
         plan=FeaturePlan(config.features),
         out=out,
         config_text=config.to_yaml(),
+        encoding=Encoding(**config.store.model_dump()),
         replace=replace,
         accept=accept,
     )

@@ -7,6 +7,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from pipelines import ledger
+from pipelines.reasons import DEFAULT_POLICY, KEPT_BITS
 from stockbot.cli import COMMANDS, cli
 from stockbot.config import Config, load_config
 
@@ -51,6 +53,16 @@ def test_the_tree_in_the_readme_is_the_tree() -> None:
         if path.name not in ("__init__.py", "__main__.py", "__pycache__")
     }
     assert shown == present
+
+
+def test_every_reason_is_explained() -> None:
+    page = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
+    told = {}
+    for names, kept, default in re.findall(r"^\| (`.*?) \| .* \| (yes|no) \| (\w+) \|$", page, re.MULTILINE):
+        told |= dict.fromkeys(re.findall(r"`(\w+)`", names), (kept == "yes", default))
+    assert told == {reason: (reason in KEPT_BITS, action) for reason, action in DEFAULT_POLICY.items()}
+    columns = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| [^|]*\|$", page, re.MULTILINE)
+    assert {name for cell in columns for name in re.findall(r"`(\w+)`", cell)} == set(ledger.SCHEMA)
 
 
 def test_config_yaml_states_every_knob_with_its_default() -> None:
