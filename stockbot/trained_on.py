@@ -21,7 +21,7 @@ def require_store(store: FeatureStore, bundle: Bundle) -> None:
     kind, calendar = store.manifest["source_kind"], store.manifest["quality"]["calendar"]
     if calendar != bundle.config.source.calendar:
         trained = bundle.config.source.calendar
-        raise _misfit(bundle, f"{store.path} has the sessions of {calendar}", f"the sessions of {trained}")
+        raise _misfit(bundle, f"{store.path} has {_sessions(calendar)}", _sessions(trained))
     require_kind(kind, bundle, f"{store.path} holds")
     missing = [name for name in bundle.features if name not in store.features]
     if missing:
@@ -57,3 +57,7 @@ def _misfit(bundle: Bundle, received: str, expected: str) -> ArtifactError:
         f"{received}, but model {bundle.short_id} was trained on {expected}; "
         "give what it was trained on, or another --model"
     )
+
+
+def _sessions(calendar: str | None) -> str:
+    return "rows without sessions" if calendar is None else f"the sessions of {calendar}"

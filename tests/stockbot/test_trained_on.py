@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.store import FeatureStore
 from stockbot.build import build_features
 from stockbot.chart_data import chart_of
 from stockbot.config import Config, load_config
@@ -42,6 +43,15 @@ def test_bars_of_another_size_are_refused(world: World, tmp_path: Path) -> None:
     build_features(world.history, coarse, tmp_path / "store")
     message = r"holds time bars of 300 s, but model \w+ was trained on time bars of 60 s"
     refused(world, tmp_path / "store", tmp_path / "out.csv", message)
+
+
+def test_other_sessions_are_refused(world: World) -> None:
+    store = FeatureStore.open(world.store.path)
+    store.manifest["quality"] = store.manifest["quality"] | {"calendar": "XLON"}
+    with pytest.raises(
+        ArtifactError, match=r"has the sessions of XLON, but model \w+ was trained on rows without sessions"
+    ):
+        require_store(store, world.bundle)
 
 
 def test_missing_features_are_named(world: World, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The live loop says the same however its input is cut, agrees with the store to the bit, and stops when told."""
 
+import dataclasses
 import os
 import signal
 from collections.abc import Iterator
@@ -26,7 +27,12 @@ from stockbot.live.risk import HaltedError, KillSwitch
 from stockbot.live.runner import Runner
 from stockbot.live.signals import SignalLog, read_signals
 from stockbot.scored import scored_rows
+from stockbot.trained_on import require_store
+from stockbot.training_set import with_store_bars
+from tests.pipelines.test_sessions import every_day
 from tests.stockbot.world import World, candle_world, copy_artifacts, make_world, write_candles
+
+__all__ = ["every_day"]
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +164,26 @@ def test_lines_agree_with_the_batch_predictions_of_the_store(world: World, tmp_p
         named = {1: "LONG", 0: "FLAT", -1: "SHORT"}
         assert live["action"].to_list() == [named[int(p)] for p in rule.positions(batch[np.isfinite(batch)])]
         assert set(live["action"]) == {"LONG", "SHORT", "FLAT"}
+
+
+@pytest.mark.usefixtures("every_day")
+def test_the_lines_of_a_model_of_sessions_are_those_of_its_windows(world: World, tmp_path: Path) -> None:
+    config = load_config(None, world.config.model_dump() | {"source": {"calendar": "XNYS"}})
+    bundle = dataclasses.replace(world.bundle, config=config)
+    feed = ReplayFeed([*world.history, *world.today], SourceHints(), chunk=500)
+    with SignalLog(tmp_path / "log.txt", mode="DRY") as log:
+        Runner(bundle, Rule.of(config), log=log, kill=KillSwitch(world.artifacts)).run(feed)
+    store = build_features([*world.history, *world.today], config, tmp_path / "store")[0].store
+    require_store(store, bundle)
+    assert with_store_bars(world.config, store).source.calendar == "XNYS"
+    said = read_signals(tmp_path / "log.txt")
+    for name in store.symbols:
+        rows = scored_rows(store, name, bundle, Rule.of(config))
+        known = rows.frame["timestamp"].filter(pl.Series(np.isfinite(rows.prediction)))
+        assert said.filter(pl.col("symbol") == name)["bar"].to_list() == known.to_list()
+        matrix = rows.frame.select(bundle.features).to_numpy(order="c")
+        plain = predict_rows(bundle, matrix, rows.frame["timestamp"].to_physical().to_numpy())
+        assert len(known) < np.isfinite(plain).sum()  # some windows lay across an open or a close
 
 
 def test_nothing_is_said_during_warm_up_nor_after_a_gap(world: World, tmp_path: Path) -> None:
