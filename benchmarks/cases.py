@@ -81,4 +81,5 @@ UNMEASURED = {
     "sliding_windows", "gather_windows",  # matrices
     "direction", "horizon_return",  # labels: made once a training run, and no peer defines them
     "rolling_moments",  # three of the others in one pass
+    "outlier_prints",  # no `out`, and no peer defines it
 }  # fmt: skip

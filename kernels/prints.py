@@ -91,8 +91,8 @@ def outlier_prints(prices: Floats, first: int = 0, stop: int | None = None) -> N
     Args:
         prices: (rows,) float64, finite and above 0, in time order.
 
-    Cost: 0.7 ns a row where prices stay within 0.2 %, 8 to 30 ns where they move between a few levels, 42 ns in a random
-    walk of 0.3 % a row.
+    Cost: 0.7 ns a row where prices stay within 0.2 %, 8 to 30 ns where they move between a few levels, 42 ns in a
+    random walk of 0.3 % a row.
 
     Raises:
         ValueError: `first` and `stop` are not in order within the prices.
