@@ -17,6 +17,7 @@ from pipelines.parquet_writer import Encoding
 from pipelines.schema import SourceHints
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
 from stockbot.destination import require_writable_parent
+from stockbot.native_memory import keep_freed_memory
 
 Progress = Callable[[int, int], None]
 
@@ -62,6 +63,7 @@ def build_features(
         UsageError: `out` cannot be made. Both are known before the sources are read.
     """
     request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked)
+    keep_freed_memory()
     report = build_archive(
         dataclasses.replace(
             request,
