@@ -26,7 +26,7 @@ from pipelines.prints import PrintJudge
 from pipelines.quality import parted, placed_rejected, reason_counts, refuse
 from pipelines.reasons import OUTLIER_PRINT, OUTSIDE_SESSION
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
-from pipelines.store import BASE_COLUMNS
+from pipelines.store import written_columns
 
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
 PUSH_ROWS = 125_000  # input rows that are run through the engine at once
@@ -277,8 +277,9 @@ class _Partition:
         return self._columns(*self.build.stream.push_ticks(*tick_arrays(rows)))
 
     def _columns(self, bars: Bars, matrix: Any) -> Columns:
-        columns = {name: getattr(bars, name) for name in BASE_COLUMNS}
-        return columns | dict(zip(self.build.making.features, matrix.T, strict=True))
+        making = self.build.making
+        columns = {name: getattr(bars, name) for name in written_columns(making.kind, making.bars)}
+        return columns | dict(zip(making.features, matrix.T, strict=True))
 
     def _add(self, columns: Columns) -> None:
         """Hand over whole row groups: the bytes of a file must not tell how its rows came."""

@@ -18,6 +18,7 @@ from pipelines.reasons import Quality
 from pipelines.schema import SourceHints
 from stockbot.config import BarsConfig, Config, duration_ns
 from stockbot.destination import require_writable_parent
+from stockbot.native_memory import keep_freed_memory
 
 Progress = Callable[[int, int], None]
 
@@ -69,6 +70,7 @@ def build_features(
         UsageError: `out` cannot be made. Both are known before the sources are read.
     """
     request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked)
+    keep_freed_memory()
     report = build_archive(
         dataclasses.replace(
             request,

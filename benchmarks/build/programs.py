@@ -13,7 +13,10 @@ from benchmarks.build.job import Job
 from benchmarks.build.processes import ROOT, BenchError, Usage, run
 
 OURS = "stockbot-hp"
-BASE_COLUMNS = ["timestamp", "last_timestamp", "open", "high", "low", "close", "volume"]
+BASE_COLUMNS = {  # beside the features: of a tick, of a bar
+    False: ["timestamp", "close", "volume"],
+    True: ["timestamp", "last_timestamp", "open", "high", "low", "close", "volume"],
+}
 RECURSIONS = ("rsi14", "ema12", "ema26", "macd", "signal")
 
 # Largest difference of a value from ours, relative to the largest of its column. Rounding to float32 makes 6e-8 of a

@@ -71,7 +71,9 @@ class Bench:
     def job(self, files: Sequence[Path], contender: Contender) -> Job:
         """With an empty folder to write into."""
         out = processes.emptied(self.outputs / "measured")
-        return Job([str(file) for file in files], str(out), contender.codec, contender.bars, BASE_COLUMNS)
+        return Job(
+            [str(file) for file in files], str(out), contender.codec, contender.bars, BASE_COLUMNS[contender.bars]
+        )
 
     def once(self, contender: Contender, files: Sequence[Path]) -> Usage:
         return contender.build(self.job(files, contender))
