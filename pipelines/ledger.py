@@ -115,15 +115,16 @@ def with_steps(known: Mapping[str, Any], stamps: pl.Series, before: int | None, 
     """
     if stamps.is_empty():
         return dict(known)
-    steps = np.diff(stamps.to_numpy(), prepend=stamps[0] if before is None else before)
-    at = int(steps.argmax())
-    found = {
-        "first": stamps[0] if known["first"] is None else known["first"],
-        "gaps": known["gaps"] + int(np.count_nonzero(steps > max_gap_ns)),
-    }
-    if steps[at] > (known["longest"] or 0):
-        return found | {"longest": int(steps[at]), "longest_end": stamps[at]}
-    return {**known, **found}
+    times = stamps.to_numpy()
+    steps = times[1:] - times[:-1]
+    into = 0 if before is None else int(times[0]) - before
+    longest = max(into, int(steps.max(initial=0)))
+    found = {**known, "first": int(times[0]) if known["first"] is None else known["first"]}
+    if longest > max_gap_ns:
+        found["gaps"] += int(np.count_nonzero(steps > max_gap_ns)) + (into > max_gap_ns)
+    if longest > (known["longest"] or 0):
+        found |= {"longest": longest, "longest_end": int(times[0 if into == longest else steps.argmax() + 1])}
+    return found
 
 
 def of_records(records: Mapping[str, Sequence[Record]], unplaced: Iterable[Finding]) -> pl.DataFrame:

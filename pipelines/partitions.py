@@ -22,7 +22,7 @@ from pipelines.files import sha256_bytes
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.parquet_writer import Columns
 from pipelines.parts import Entry, Period
-from pipelines.prints import PrintJudge
+from pipelines.prints import Judged, PrintJudge
 from pipelines.quality import parted, placed_rejected, reason_counts, refuse
 from pipelines.reasons import OUTLIER_PRINT, OUTSIDE_SESSION
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
@@ -231,10 +231,10 @@ class _Partition:
         start, end = parts.period_bounds(self.key, making.period)
         return sessions.between(making.quality.calendar, start if before is None else min(before, start), end)
 
-    def _enter_judged(self, judged: tuple[pl.DataFrame, pl.Series] | None) -> None:
+    def _enter_judged(self, judged: Judged) -> None:
         """Enter rows of which it is known whether they are outlier prints."""
-        if judged is not None:
-            rows, found = parted(*judged, OUTLIER_PRINT, self.build.making.quality.policy)
+        for piece in judged:
+            rows, found = parted(*piece, OUTLIER_PRINT, self.build.making.quality.policy)
             self._enter(rows, placed_rejected(found, OUTLIER_PRINT, self.build.files))
 
     def _enter(self, rows: pl.DataFrame, rejected: pl.DataFrame) -> None:

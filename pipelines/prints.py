@@ -9,31 +9,47 @@ import polars as pl
 from kernels.arrays import Floats
 from kernels.prints import AROUND, SIDE, outlier_prints
 
+Judged = list[tuple[pl.DataFrame, pl.Series]]  # rows, and which of them are outlier prints
+
+_LARGE = 4 * AROUND  # rows of a piece that is judged as it lies, without being copied beside what was held back
+
 
 class PrintJudge:
     """Tells the outlier prints of a partition, whose rows come in pieces of any size; it holds `SIDE` rows back."""
 
     def __init__(self) -> None:
         self._before: Floats = np.empty(0)  # prices of rows that were given back
-        self._waiting: list[pl.DataFrame] = []
+        self._waiting: pl.DataFrame | None = None
 
-    def take(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series] | None:
-        """Take the next rows; returns those that can be judged now, and which of them are outlier prints."""
-        self._waiting.append(rows)
-        waiting = sum(map(len, self._waiting))
-        ready = waiting - SIDE if len(self._before) + waiting > AROUND else 0
-        return self._judged(ready) if ready > 0 else None
+    def take(self, rows: pl.DataFrame) -> Judged:
+        """Take the next rows; returns those that can be judged now."""
+        if self._waiting is not None and len(self._before) and len(rows) >= _LARGE:
+            return self._judge_large(self._waiting, rows)
+        if self._waiting is not None:
+            rows = pl.concat([self._waiting, rows], how="diagonal")
+        self._waiting = rows
+        return self._judge(len(rows) - SIDE) if len(self._before) + len(rows) > AROUND else []
 
-    def rest(self) -> tuple[pl.DataFrame, pl.Series] | None:
+    def rest(self) -> Judged:
         """The rows held back, when no more come."""
-        waiting = sum(map(len, self._waiting))
-        return self._judged(waiting) if waiting else None
+        return [] if self._waiting is None else self._judge(len(self._waiting))
 
-    def _judged(self, ready: int) -> tuple[pl.DataFrame, pl.Series]:
-        rows = pl.concat(self._waiting, how="diagonal") if len(self._waiting) > 1 else self._waiting[0]
+    def _judge(self, ready: int) -> Judged:
+        if ready <= 0 or self._waiting is None:
+            return []
+        rows, first = self._waiting, len(self._before)
         prices = np.concatenate([self._before, rows["price"].to_numpy()])
-        first = len(self._before)
         found = outlier_prints(prices, first, first + ready)
         self._before = prices[max(0, first + ready - AROUND) : first + ready]
-        self._waiting = [rows[ready:]] if ready < len(rows) else []
-        return rows[:ready], pl.Series(found)
+        self._waiting = rows[ready:] if ready < len(rows) else None
+        return [(rows[:ready], pl.Series(found))]
+
+    def _judge_large(self, waiting: pl.DataFrame, rows: pl.DataFrame) -> Judged:
+        """Only what lies across the seam of two pieces is copied."""
+        prices, ready = rows["price"].to_numpy(), len(rows) - SIDE
+        first = len(self._before)
+        seam = np.concatenate([self._before, waiting["price"].to_numpy(), prices[:AROUND]])
+        across = outlier_prints(seam, first, first + len(waiting) + SIDE)
+        found = np.concatenate([across[len(waiting) :], outlier_prints(prices, SIDE, ready)])
+        self._before, self._waiting = prices[ready - AROUND : ready], rows[ready:]
+        return [(waiting, pl.Series(across[: len(waiting)])), (rows[:ready], pl.Series(found))]
