@@ -39,6 +39,9 @@ from pipelines.survey import SPILL, Source, digests, look_into
 
 _SOURCES = "sources"
 
+# Builds symbols, tells of rows and partitions since the last time, and returns the records of each symbol.
+Builder = Callable[[Sequence[Task], Callable[[int, int], None]], dict[str, list[Record]]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -47,7 +50,7 @@ class Request:
     Attributes:
         replace: a store that is there is replaced; else it is brought up to date.
         strict: a source that cannot be read stops the build; else it is left out and told.
-        workers: symbols that are built at once.
+        workers: symbols that are built at once. elsewhere: builds them in the place of threads of this process.
         surveyed: called with files done and in all. advanced: with rows done, rows in all as far as they are known, and
             partitions finished; from any thread, one at a time.
         accept: called with the kind of rows and the first file when both are known; may raise.
@@ -62,6 +65,7 @@ class Request:
     replace: bool = False
     strict: bool = False
     workers: int = 1
+    elsewhere: Builder | None = None
     accept: Callable[[Kind, Path], None] = lambda kind, path: None
     surveyed: Progress = lambda done, total: None
     advanced: Callable[[int, int, int], None] = lambda done, total, partitions: None
@@ -313,10 +317,12 @@ class _ArchiveBuild:
     def _build(self, making: Making, due: Sequence[Work]) -> dict[str, list[Record]]:
         """Build symbols side by side, each by one thread: kernels, decoders and encoders let go of the interpreter."""
         tasks = [self._task(work, making) for work in due]
+        total = self._rows_due(due)
+        if self.request.elsewhere is not None:
+            return self.request.elsewhere(tasks, lambda rows, finished: self._advance(rows, finished, total))
         plans: queue.SimpleQueue[FeaturePlan] = queue.SimpleQueue()
         for _ in range(self.request.workers):
             plans.put(FeaturePlan(making.features))
-        total = self._rows_due(due)
 
         def run(task: Task) -> list[Record]:
             plan = plans.get()
@@ -352,9 +358,8 @@ class _ArchiveBuild:
         return Task(
             work,
             next(source.entry["flavour"] for source in sources),
-            [source for source in sources if source.entry["mode"] != "known"],
-            [(source.path.name, source.sha256) for source in self.sources],
-            [str(source.path) for source in self.sources],
+            [source.of_symbol(work.symbol) for source in sources if source.entry["mode"] != "known"],
+            len(self.journal.values(journal_name(work.symbol))),
             self.request.hints,
             making,
             self.root,

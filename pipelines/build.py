@@ -151,7 +151,7 @@ def _run(
 ) -> dict[str, list[Record]]:
     """The records of every symbol, each going on from its known ones."""
     records = {symbol: list(known[symbol]) for symbol in known}
-    sources = [(source.path.name, source.sha256) for source in ingested.sources]
+    sources = {number: (source.path.name, source.sha256) for number, source in enumerate(ingested.sources)}
     for (symbol,), rows in sorted(ingested.frame.partition_by("symbol", as_dict=True).items()):
         build = SymbolBuild(place, str(symbol), making, plan, records.get(str(symbol), ()))
         records[str(symbol)] = build.run([Batch(rows, _NONE_REJECTED)], sources, grows=True)

@@ -93,11 +93,11 @@ class SymbolBuild:
     def _went_past(self, record: Record) -> None:
         self.before, self.last_input = record["state"]["sha256"], record["last_input"]
 
-    def run(self, batches: Iterable[Batch], sources: Sequence[Named], *, grows: bool = False) -> list[Record]:
+    def run(self, batches: Iterable[Batch], sources: Mapping[int, Named], *, grows: bool = False) -> list[Record]:
         """Take all batches.
 
         Args:
-            sources: name and SHA-256 of the sources, which `_source` counts.
+            sources: name and SHA-256 of the sources, under the numbers that `_source` holds.
             grows: rows of the period of the last record are added to it; else it is never met again.
 
         Returns:
@@ -176,7 +176,7 @@ class _Partition:
             item = files.pop()
             self._tables.append(parts.read_part(self.build.place.folder_of(item), item))
 
-    def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Sequence[Named]) -> None:
+    def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Mapping[int, Named]) -> None:
         """Take rows that come next, and what was rejected beside them."""
         record = self._record
         record["rows_in"] += len(rows) + len(rejected)
@@ -285,10 +285,10 @@ def _conformed(rows: pl.DataFrame, making: Making) -> pl.DataFrame:
     return rows.select("timestamp", "price", "volume", *present)
 
 
-def _inputs(rows: pl.DataFrame, sources: Sequence[Named]) -> list[dict[str, Any]]:
+def _inputs(rows: pl.DataFrame, sources: Mapping[int, Named]) -> list[dict[str, Any]]:
     """What of which source came in: rows, first and last line; the sources alone where rows do not say."""
     if "_source" not in rows.columns:
-        return [{"name": name, "sha256": sha256} for name, sha256 in sources if len(rows)]
+        return [{"name": name, "sha256": sha256} for name, sha256 in sources.values() if len(rows)]
     line = pl.col("_line" if "_line" in rows.columns else "line")
     counts = (pl.len().alias("rows"), line.min().alias("first"), line.max().alias("last"))
     if len(rows) and rows["_source"].min() == rows["_source"].max():

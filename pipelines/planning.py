@@ -31,6 +31,13 @@ class Work:
         stand = self.standing[:-1]
         return Work(self.symbol, stand, _end(stand, period), self.reason)
 
+    def after(self, records: Sequence[Record], period: Period) -> "Work":
+        """What is left when partitions were finished since it was planned, by a worker that is gone."""
+        stand = list(self.standing)
+        for record in records:
+            stand = [*(one for one in stand if one["date"] < record["date"]), record]
+        return Work(self.symbol, stand, _end(stand, period), self.reason)
+
 
 def work_due(
     symbol: str, known: Sequence[Record], sources: Sequence[Source], period: Period, is_there: Callable[[Record], bool]

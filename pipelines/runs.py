@@ -1,7 +1,7 @@
 """Runs: rows of one symbol in time order, straight from a file or from the spill; and their merge into one stream."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -30,8 +30,11 @@ class DisorderError(Exception):
     """
 
     def __init__(self, source: int) -> None:
-        super().__init__(f"source {source} is not in time order, or of several symbols")
+        super().__init__(source)
         self.source = source
+
+    def __str__(self) -> str:
+        return f"source {self.source} is not in time order, or of several symbols"
 
 
 class UnreadableError(DataError):
@@ -42,8 +45,11 @@ class UnreadableError(DataError):
     """
 
     def __init__(self, source: int, problem: str) -> None:
-        super().__init__(problem)
-        self.source = source
+        super().__init__(source, problem)  # all that it takes to make it anew in another process
+        self.source, self.problem = source, problem
+
+    def __str__(self) -> str:
+        return self.problem
 
 
 class Run(Protocol):
@@ -258,7 +264,7 @@ def _from(batch: Batch, begin: int) -> Iterator[Batch]:
 class Screen:
     """The last look at a symbol's stream: rows that come again are rejected, rejected rows stand in their place."""
 
-    def __init__(self, symbol: str, flavour: str, files: Sequence[str], rejected: pl.DataFrame) -> None:
+    def __init__(self, symbol: str, flavour: str, files: Mapping[int, str], rejected: pl.DataFrame) -> None:
         self._symbol, self._flavour, self._files = symbol, flavour, files
         self._waiting = rejected.sort("_stamp", maintain_order=True)
         self._tail: pl.DataFrame | None = None
@@ -302,7 +308,7 @@ class Screen:
     def _rejected(self, rows: pl.DataFrame, reason: str) -> pl.DataFrame:
         cells = [pl.col(name).cast(pl.String) for name in rows.columns if not name.startswith("_")]
         return rows.select(
-            file=pl.col("_source").cast(pl.Int64).replace_strict(dict(enumerate(self._files)), return_dtype=pl.String),
+            file=pl.col("_source").cast(pl.Int64).replace_strict(self._files, return_dtype=pl.String),
             line="_line",
             reason=pl.lit(reason),
             raw=pl.concat_str(cells, separator=",", ignore_nulls=True),

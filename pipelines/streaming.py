@@ -28,15 +28,14 @@ class Task:
     """All that a worker needs to build what is due for a symbol; plain values and paths.
 
     Attributes:
-        sources: files with rows of the symbol. names: of all files, which their numbers count.
-        files: their paths. root: where the build is under way. base: the store that it goes on from, or `root`.
+        sources: files whose rows of the symbol are to be read. entered: lines that the journal had of the symbol.
+        root: where the build is under way. base: the store that it goes on from, or `root`.
     """
 
     work: Work
     flavour: str
     sources: Sequence[Source]
-    names: Sequence[Named]
-    files: Sequence[str]
+    entered: int
     hints: SourceHints
     making: Making
     root: Path
@@ -46,6 +45,22 @@ class Task:
     def name(self) -> str:
         """Of the symbol in the journal."""
         return journal_name(self.work.symbol)
+
+    @property
+    def names(self) -> dict[int, Named]:
+        """Of the sources, under their numbers."""
+        return {source.number: (source.path.name, source.sha256) for source in self.sources}
+
+    def left(self) -> "Task":
+        """What is left of it, after the partitions that somebody entered in the journal since it was planned."""
+        entered = Journal(self.root).values(self.name)[self.entered :]
+        mine = self.made_so()
+        made = [record for record in entered if record.pop("making", None) == mine]
+        return replace(self, work=self.work.after(made, self.making.period))
+
+    def made_so(self) -> str:
+        """What partitions must have been made with to be part of it."""
+        return sha256_bytes(canonical_json(self.making.settings()))
 
 
 def journal_name(symbol: str) -> str:
@@ -64,7 +79,7 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], N
         DataError: a file contradicts its first rows, or something cannot be written.
     """
     journal = Journal(task.root)
-    making = sha256_bytes(canonical_json(task.making.settings()))
+    making = task.made_so()
 
     def finished(record: Record) -> None:
         journal.add(task.name, {**record, "making": making})
@@ -83,7 +98,8 @@ def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[
     rejected = pl.concat([NONE_PLACED, *(rejected_of(source, symbol, task.root) for source in task.sources)])
     if start is not None:
         rejected = rejected.filter(pl.col("_stamp") >= start)
-    stream = Screen(symbol, task.flavour, task.files, rejected).batches(merged(runs, start=start))
+    files = {source.number: str(source.path) for source in task.sources}
+    stream = Screen(symbol, task.flavour, files, rejected).batches(merged(runs, start=start))
     build = SymbolBuild(place, symbol, task.making, plan, task.work.standing)
     return build.run(read_ahead(stream), task.names)
 

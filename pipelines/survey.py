@@ -60,6 +60,11 @@ class Source:
         """Of its rows, sorted."""
         return sorted(self.entry["spans"])
 
+    def of_symbol(self, symbol: str) -> "Source":
+        """The same, as far as it is about one symbol."""
+        runs = [run for run in self.entry.get("runs", ()) if run[0] == symbol]
+        return replace(self, entry={**self.entry, "spans": {symbol: self.entry["spans"][symbol]}, "runs": runs})
+
 
 def digests(paths: Sequence[Path]) -> list[tuple[int, str]]:
     """Size and SHA-256 of each file, of the bytes that were there when the counting began."""

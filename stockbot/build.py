@@ -14,6 +14,7 @@ from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.making import Kind
 from pipelines.schema import SourceHints
+from stockbot.cluster import LOCAL, cluster_builder
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
 from stockbot.destination import require_writable_parent
 
@@ -43,6 +44,7 @@ def build_features(
     bars_asked: bool = False,
     strict: bool = False,
     workers: int | None = None,
+    cluster: str | None = None,
     reading: Progress | None = None,
     building: Callable[[int, int, int], None] | None = None,
 ) -> tuple[BuildReport, list[str]]:
@@ -52,7 +54,8 @@ def build_features(
         bars_asked: the user asked for bars in so many words, which candles cannot become.
         strict: a source that cannot be read stops the build; else it is left out, and named in the report.
         workers: symbols that are built at once; None for half as many as there are processors, for each reads, runs
-            and writes at the same time.
+            and writes at the same time, and for as many as there are processors on a cluster of this machine.
+        cluster: address of a Dask scheduler on whose workers symbols are built, or `local` to start one.
         reading: called with files done and in all.
         building: called with rows done and in all, and partitions finished.
 
@@ -60,16 +63,20 @@ def build_features(
         DataError: the sources cannot be read as they are, or something is in the way at `out`.
         UsageError: `out` cannot be made. Both are known before the sources are read.
     """
-    request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked)
-    report = build_archive(
-        dataclasses.replace(
-            request,
-            strict=strict,
-            workers=workers or max(1, (os.cpu_count() or 1) // 2),
-            surveyed=reading or _silent,
-            advanced=building or (lambda done, total, partitions: None),
-        )
+    if cluster is not None and cluster != LOCAL:  # where they are for a worker, whatever folder it was started in
+        sources, out = [Path(source).expanduser().absolute() for source in sources], out.absolute()
+    request = dataclasses.replace(
+        archive_request(sources, config, out, replace=replace, bars_asked=bars_asked),
+        strict=strict,
+        workers=workers or max(1, (os.cpu_count() or 1) // 2),
+        surveyed=reading or _silent,
+        advanced=building or (lambda done, total, partitions: None),
     )
+    if cluster is None:
+        report = build_archive(request)
+    else:
+        with cluster_builder(cluster, workers or os.cpu_count() or 1, config) as elsewhere:
+            report = build_archive(dataclasses.replace(request, elsewhere=elsewhere))
     return report, [
         *_described(report.described),
         *(f"{path}: passed over, not market data" for path in report.passed_over),

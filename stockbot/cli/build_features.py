@@ -32,6 +32,9 @@ from stockbot.cli.options import (
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")
 @click.option("--strict", is_flag=True, help="Build nothing when a file cannot be read; else it is left out and named.")
 @click.option("--workers", type=click.IntRange(min=1), help="Symbols built at once; default: half the processors.")
+@click.option(
+    "--cluster", metavar="ADDRESS", help="Build on a Dask scheduler such as tcp://host:8786; `local`: start one."
+)
 @source_options
 @config_option
 @json_option
@@ -44,6 +47,7 @@ def command(
     only_plan: bool,
     strict: bool,
     workers: int | None,
+    cluster: str | None,
     source: dict[str, Any],
     config_path: Path | None,
     as_json: bool,
@@ -78,6 +82,7 @@ def command(
             bars_asked=bars__kind is not None or bars__size is not None,
             strict=strict,
             workers=workers,
+            cluster=cluster,
             reading=reading,
             building=lambda done, total, partitions: building(done, total, f"{partitions} partitions"),
         )
