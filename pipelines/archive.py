@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 
@@ -21,12 +22,14 @@ from pipelines.build import BuildReport, Progress, adopt, engine_columns, measur
 from pipelines.density import Density
 from pipelines.errors import DamagedError, DataError
 from pipelines.features import FeaturePlan
+from pipelines.fetched import FETCHED, at_hand, copy_of, objects_of, origin_of, told
 from pipelines.files import canonical_json, make_folder, publish_folder, remove_tree, sha256_bytes, sole_writer
 from pipelines.ingest import check_needs, check_table, copies, no_usable_row
 from pipelines.journal import FOLDER as JOURNAL
 from pipelines.journal import Journal
 from pipelines.making import Kind, Making, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
+from pipelines.objects import Location, ObjectPath, is_remote, located
 from pipelines.planning import Work, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError, read_spilled
 from pipelines.schema import SourceHints
@@ -35,7 +38,8 @@ from pipelines.sources.paths import expand_sources, passed_over
 from pipelines.sources.zones import check_zone
 from pipelines.store import FeatureStore
 from pipelines.streaming import LASTS, Task, build_symbol, journal_name
-from pipelines.survey import SPILL, Source, digests, look_into
+from pipelines.survey import SPILL, Source, digest, digests, look_into
+from pipelines.uploads import Upload
 
 _SOURCES = "sources"
 
@@ -53,6 +57,7 @@ class Request:
         workers: symbols that are built at once. elsewhere: builds them in the place of threads of this process.
         surveyed: called with files done and in all. advanced: with rows done, rows in all as far as they are known, and
             partitions finished; from any thread, one at a time.
+        scratch: folder in which a store in a bucket is built before it is put there.
         accept: called with the kind of rows and the first file when both are known; may raise.
     """
 
@@ -60,8 +65,9 @@ class Request:
     hints: SourceHints
     bars: BarSpec
     plan: FeaturePlan
-    out: Path
+    out: Location
     config_text: str
+    scratch: Path = Path()
     replace: bool = False
     strict: bool = False
     workers: int = 1
@@ -80,19 +86,19 @@ def build_archive(request: Request) -> BuildReport:
         DataError: the sources cannot be read as they are; something is in the way at `out`, or another writer at work.
     """
     paths = _paths(request)
-    with sole_writer(request.out, "building"):
+    with sole_writer(_place(request), "building"):
         build = _ArchiveBuild(request, paths)
         try:
             return build.run()
-        except DataError:
+        except DataError as error:
             build.forget_unless_worth_keeping()
-            raise
+            raise DataError(told(str(error), build.root)) from error
 
 
 def plan_archive(request: Request) -> list[Work]:
     """What `build_archive` would do for each symbol, and why; nothing is built."""
     paths = _paths(request)
-    with sole_writer(request.out, "building"):
+    with sole_writer(_place(request), "building"):
         build = _ArchiveBuild(request, paths)
         try:
             return build.plan()
@@ -103,9 +109,25 @@ def plan_archive(request: Request) -> list[Work]:
 def _paths(request: Request) -> list[Path]:
     if request.hints.timezone is not None:
         check_zone(request.hints.timezone)
-    paths = expand_sources(request.sources)
-    check_table(paths, request.hints)
-    return paths
+    remote = [source for source in request.sources if is_remote(source)]
+    local = [source for source in request.sources if not is_remote(source)]
+    paths = expand_sources(local) if local or not remote else []
+    if not remote:
+        check_table(paths, request.hints)
+    objects = {one for source in remote for one in objects_of(source)}
+    return paths + [copy_of(one, _root(request)) for one in sorted(objects)]
+
+
+def _place(request: Request) -> Path:
+    """A path on this machine that stands for the store."""
+    out = located(request.out)
+    return out if isinstance(out, Path) else request.scratch / quote(f"{out.bucket}/{out.key}", safe="")
+
+
+def _root(request: Request) -> Path:
+    """The folder in which it is built."""
+    place = _place(request)
+    return place.with_name(f".{place.name}.building")
 
 
 @dataclass
@@ -117,14 +139,17 @@ class _ArchiveBuild:
 
     def __post_init__(self) -> None:
         request = self.request
-        self.root = request.out.with_name(f".{request.out.name}.building")
+        self.root, self.out = _root(request), located(request.out)
         self.journal = Journal(self.root)
-        if not request.replace and (request.out / stores.MANIFEST).is_file():
-            self.base = FeatureStore.open(request.out)
+        # Before the store is looked at: what is published after that is noticed.
+        version = (self.out / stores.MANIFEST).version() if isinstance(self.out, ObjectPath) else None
+        if not request.replace and (self.out / stores.MANIFEST).is_file():
+            self.base = FeatureStore.open(self.out)
             self._require_same_settings(self.base)
+        self.upload: Upload | None = None
         self.taken = self.finished = 0
         self._lock = threading.Lock()
-        self._begin()
+        self._begin(version)
 
     def _require_same_settings(self, base: FeatureStore) -> None:
         request, held = self.request, base.manifest
@@ -138,10 +163,10 @@ class _ArchiveBuild:
                 "replace it, or another --out"
             )
 
-    def _begin(self) -> None:
+    def _begin(self, version: str | None) -> None:
         """Keep what an interrupted build of this very plan left; anything else goes."""
         request = self.request
-        told = {
+        plan = {
             "features": list(request.plan.names),
             "engine": float(request.plan.new_state()[0]).hex(),
             "bars": asdict(request.bars),
@@ -149,11 +174,17 @@ class _ArchiveBuild:
             "schema": stores.SCHEMA_VERSION,
             "base": self.base.snapshot if self.base else None,
         }
-        identity = sha256_bytes(canonical_json(told))
+        identity = sha256_bytes(canonical_json(plan))
+        if isinstance(self.out, ObjectPath):
+            self.upload = Upload(self.out, identity, version)
+            if version is None:
+                self.upload.require_vacant()
         if not self.journal.is_of(identity):
             remove_tree(self.root)
             make_folder(self.root)
             self.journal.begin(identity)
+            for name, record in self.upload.entered() if self.upload else ():
+                self.journal.add(name, record)
 
     def forget_unless_worth_keeping(self) -> None:
         """Remove what was begun, unless partitions are finished: the next try goes on from them."""
@@ -183,17 +214,14 @@ class _ArchiveBuild:
         """What is due for each symbol."""
         self._survey()
         making = self._making()
-        symbols = {symbol for source in self.sources for symbol in source.symbols}
-        return [self._work(symbol, making) for symbol in sorted(symbols)]
+        return self._works(making)
 
     # -- the sources
 
     def _survey(self) -> None:
         known = self._known_entries()
-        for number, (path, (size, digest)) in enumerate(zip(self.paths, digests(self.paths), strict=True)):
-            source = Source(number, path, digest, size, {})
-            entry = known.get((path.name, digest))
-            self.sources.append(replace(source, entry=entry) if entry else self._look_into(source))
+        for number, (path, counted) in enumerate(zip(self.paths, digests(self.paths), strict=True)):
+            self.sources.append(self._surveyed(number, path, counted, known))
             if self.sources[-1].entry["mode"] != "broken":
                 self._check_source(self.sources[-1])
             self.request.surveyed(number + 1, len(self.paths))
@@ -205,6 +233,21 @@ class _ArchiveBuild:
             raise DataError(no_usable_row(self.paths[0], self._unplaced_rows()))
         self.request.accept(self._kind(), readable[0].path)
 
+    def _surveyed(
+        self, number: int, path: Path, counted: tuple[int, str] | None, known: Mapping[tuple[str, str], dict[str, Any]]
+    ) -> Source:
+        origin = origin_of(path)
+        version = origin.version() if origin else None
+        entry = known.get((path.name, version)) if version else None
+        if entry is not None:  # an object of the same version is the same, and need not be fetched
+            return Source(number, path, entry["sha256"], entry["size"], entry)
+        with at_hand(path):
+            size, sha256 = counted or digest(path)
+            entry = known.get((path.name, sha256))
+            stated = {"version": version, "size": size} if version else {}
+            source = Source(number, path, sha256, size, stated)
+            return replace(source, entry={**entry, **stated}) if entry else self._look_into(source)
+
     def _known_entries(self) -> dict[tuple[str, str], dict[str, Any]]:
         known = {}
         if self.base is not None:
@@ -213,20 +256,29 @@ class _ArchiveBuild:
                     known[entry["name"], entry["sha256"]] = {**entry, "mode": entry.get("mode", "known")}
         for entry in self.journal.values(_SOURCES):
             known[entry["name"], entry["sha256"]] = entry
+        known |= {(entry["name"], entry["version"]): entry for entry in known.values() if entry.get("version")}
         for last in self.journal.values(LASTS):
             known[last["name"], last["sha256"]]["spans"][last["symbol"]][1] = last["last"]
         return known
 
     def _look_into(self, source: Source, *, streams: bool = True) -> Source:
         try:
-            return self._entered(look_into(source, self.request.hints, self.root, streams=streams))
+            with at_hand(source.path):
+                found = look_into(source, self.request.hints, self.root, streams=streams)
+            return self._entered(found, source.entry)
         except DamagedError as error:
             if self.request.strict:
                 raise
-            return self._entered(replace(source, entry=_broken(error)))
+            return self._entered(self._without(source, error), source.entry)
 
-    def _entered(self, source: Source) -> Source:
-        entry = {**source.entry, "name": source.path.name, "sha256": source.sha256}
+    def _without(self, source: Source, error: DataError) -> Source:
+        problem = told(str(error), self.root)
+        entry: dict[str, Any] = {"mode": "broken", "problem": problem, "spans": {}, "unplaced": None, "rows_in": 0}
+        return replace(source, entry=entry)
+
+    def _entered(self, source: Source, before: Mapping[str, Any]) -> Source:
+        stated = {name: before[name] for name in ("version", "size") if name in before}
+        entry = {**source.entry, **stated, "name": source.path.name, "sha256": source.sha256}
         self.journal.add(_SOURCES, entry)
         return replace(source, entry=entry)
 
@@ -252,7 +304,7 @@ class _ArchiveBuild:
     def _set_aside(self, source: Source, error: DataError) -> None:
         if self.request.strict:
             raise error
-        self.sources[source.number] = self._entered(replace(source, entry=_broken(error)))
+        self.sources[source.number] = self._entered(self._without(source, error), source.entry)
         if all(one.entry["mode"] == "broken" for one in self.sources):
             remove_tree(self.root)
             raise error
@@ -288,17 +340,20 @@ class _ArchiveBuild:
 
     def _plan(self, making: Making) -> tuple[dict[str, list[Record]], list[Work]]:
         """The records of symbols that are up to date, and what is due for the others."""
-        works = [
-            self._work(symbol, making) for symbol in sorted({s for source in self.sources for s in source.symbols})
-        ]
+        works = self._works(making)
         due = [work for work in works if work.reason is not None]
         return {work.symbol: list(work.standing) for work in works if work.reason is None}, due
 
+    def _works(self, making: Making) -> list[Work]:
+        self.sizes = self.upload.out.sizes() if self.upload else {}
+        symbols = {symbol for source in self.sources for symbol in source.symbols}
+        return [self._work(symbol, making) for symbol in sorted(symbols)]
+
     def _work(self, symbol: str, making: Making) -> Work:
         sources = [source for source in self.sources if symbol in source.entry["spans"]]
-        folders = [self.root] if self.base is None else [self.root, self.base.path]
+        folders = [self.root] if self.base is None or self.upload else [self.root, self.base.folder]
         known = self._known_records(symbol, making)
-        return work_due(symbol, known, sources, making.period, lambda record: is_below(record, folders))
+        return work_due(symbol, known, sources, making.period, lambda record: is_below(record, folders, self.sizes))
 
     def _known_records(self, symbol: str, making: Making) -> list[Record]:
         known: list[Record] = []
@@ -363,7 +418,8 @@ class _ArchiveBuild:
             self.request.hints,
             making,
             self.root,
-            self.base.path if self.base else self.root,
+            self.out if self.base or self.upload else self.root,
+            self.upload,
         )
 
     def _readable(self, source: Source, work: Work) -> Source:
@@ -377,12 +433,12 @@ class _ArchiveBuild:
     # -- the end
 
     def _publish(self, making: Making, records: Mapping[str, list[Record]], skipped: int) -> BuildReport:
-        request, out = self.request, self.request.out
         unplaced = [source.entry["unplaced"] for source in self.sources if source.entry.get("unplaced")]
         if self.base is not None:
             kept = [item for item in self.base.manifest["documents"] if not item["path"].startswith("quarantine/")]
         else:
-            kept = list(settings_documents(self.root, making.features, request.config_text))
+            text = self.request.config_text
+            kept = list(settings_documents(self.root, making.features, text, by_content=self.upload is not None))
         documents = [*kept, *(item["entry"] for item in unplaced)]
         sources = [_stated(source, self._span_ends(source), records) for source in self.sources]
         manifest = manifest_of(making, records, sources=sources, documents=documents)
@@ -390,17 +446,21 @@ class _ArchiveBuild:
             add_unplaced(manifest, item["counts"])
         if not manifest["rows_out"]:
             raise DataError(f"{self.paths[0]}: no row was accepted; quarantined: {manifest['quarantined']}")
-        if self.base is not None:
-            adopt(self.base, self.root, manifest)
-        else:
-            stores.write_manifest(self.root, manifest)
-            for folder in (JOURNAL, SPILL):
-                remove_tree(self.root / folder)
-            for path in FeatureStore.open(self.root).strays():
-                path.unlink()
-            publish_folder(self.root, out, replace=request.replace, synced=True)
+        self._make_visible(manifest)
         remove_tree(self.root)
-        return self._report(FeatureStore.open(out), skipped)
+        return self._report(FeatureStore.open(self.out), skipped)
+
+    def _make_visible(self, manifest: dict[str, Any]) -> None:
+        if self.upload is not None:
+            return self.upload.publish(self.root, manifest)
+        if self.base is not None:
+            return adopt(self.base, self.root, manifest)
+        stores.write_manifest(self.root, manifest)
+        for folder in (JOURNAL, SPILL, FETCHED):
+            remove_tree(self.root / folder)
+        for path in FeatureStore.open(self.root).strays():
+            path.unlink()
+        publish_folder(self.root, _place(self.request), replace=self.request.replace, synced=True)
 
     def _span_ends(self, source: Source) -> dict[str, int]:
         lasts = self.journal.values(LASTS)
@@ -425,7 +485,7 @@ class _ArchiveBuild:
             skipped=skipped,
             taken=self.taken,
             described=described,
-            passed_over=passed_over(self.request.sources),
+            passed_over=passed_over([source for source in self.request.sources if not is_remote(source)]),
             broken=broken,
         )
 
@@ -433,10 +493,6 @@ class _ArchiveBuild:
 def _plain(value: Any) -> Any:
     """A value as it comes back from JSON."""
     return json.loads(canonical_json(value))
-
-
-def _broken(error: DataError) -> dict[str, Any]:
-    return {"mode": "broken", "problem": str(error), "spans": {}, "unplaced": None, "rows_in": 0}
 
 
 def _without(records: Sequence[Record], source: Sequence[str]) -> list[Record]:
@@ -455,7 +511,7 @@ def _stated(source: Source, ends: Mapping[str, int], records: Mapping[str, Seque
     unplaced = sum(entry["unplaced"]["counts"].values()) if entry.get("unplaced") else 0
     if entry["mode"] == "spilled" and entry["rows_in"] != rows + unplaced:
         raise RuntimeError(f"{source.path}: {entry['rows_in']} rows in, but {rows + unplaced} accounted for")
-    kept = ("flavour", "columns", "description", "unplaced", "problem")
+    kept = ("flavour", "columns", "description", "unplaced", "problem", "version", "size")
     spans = {symbol: [first, ends.get(symbol, last)] for symbol, (first, last) in entry["spans"].items()}
     stated = {"name": key[0], "sha256": key[1], "rows_in": rows + unplaced, "spans": spans}
     stated |= {name: entry[name] for name in kept if entry.get(name) is not None}

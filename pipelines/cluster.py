@@ -18,6 +18,7 @@ from distributed.scheduler import KilledWorker
 
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
+from pipelines.fetched import origin_of
 from pipelines.journal import Journal
 from pipelines.making import Record
 from pipelines.streaming import Task, build_symbol
@@ -166,8 +167,10 @@ def engine_of(plan: FeaturePlan) -> str:
 
 
 def _require_shared(task: Task, address: str) -> None:
-    streamed = [source.path for source in task.sources if source.entry["mode"] == "streamed"]
-    missing = next((path for path in (task.root, task.base, *streamed) if not path.exists()), None)
+    streamed = [
+        source.path for source in task.sources if source.entry["mode"] == "streamed" and not origin_of(source.path)
+    ]
+    missing = next((path for path in (task.root, *streamed) if not path.exists()), None)
     if missing is not None:
         raise DataError(
             f"{missing}: worker {address} does not see it; sources and store must lie at the same path on every machine"

@@ -20,6 +20,7 @@ from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
 from pipelines.making import Batch, Making, Named, Record
+from pipelines.objects import Location
 from pipelines.parts import STAMP, Entry, Period
 from pipelines.quality import reason_counts
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
@@ -42,11 +43,11 @@ class Place:
     """
 
     root: Path
-    base: Path
+    base: Location
     finished: Callable[[Record], None]
     advanced: Callable[[int], None]
 
-    def folder_of(self, item: Mapping[str, Any]) -> Path:
+    def folder_of(self, item: Mapping[str, Any]) -> Location:
         """Below which of the two a file is."""
         return self.root if (self.root / item["path"]).exists() else self.base
 

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines.errors import DamagedError, DataError
+from pipelines.fetched import at_hand
 from pipelines.making import Batch
 from pipelines.quality import repeated_identity
 from pipelines.schema import REJECTED_SCHEMA, SourceHints
@@ -143,8 +144,9 @@ class FileRun:
 
     def _read(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         try:
-            for rows, rejected, _ in canonical_batches(self.path, self.hints, self.size, self.settled):
-                yield rows, rejected
+            with at_hand(self.path):
+                for rows, rejected, _ in canonical_batches(self.path, self.hints, self.size, self.settled):
+                    yield rows, rejected
         except DamagedError as error:
             raise UnreadableError(self.source, str(error)) from error
 

@@ -13,11 +13,13 @@ from pipelines.features import FeaturePlan
 from pipelines.files import canonical_json, sha256_bytes
 from pipelines.journal import Journal
 from pipelines.making import Batch, Making, Named, Record
+from pipelines.objects import Location
 from pipelines.partitions import Place, SymbolBuild
 from pipelines.planning import Work
 from pipelines.runs import NONE_PLACED, Run, Screen, merged
 from pipelines.schema import SourceHints
 from pipelines.survey import Source, rejected_of, runs_of
+from pipelines.uploads import Upload
 
 _AHEAD = 2  # batches
 LASTS = "lasts"  # under which the journal has the time of the last row of each streamed file
@@ -29,7 +31,8 @@ class Task:
 
     Attributes:
         sources: files whose rows of the symbol are to be read. entered: lines that the journal had of the symbol.
-        root: where the build is under way. base: the store that it goes on from, or `root`.
+        root: where the build is under way. base: where else finished partitions are.
+        upload: where they go when they are finished, if not into a folder.
     """
 
     work: Work
@@ -39,7 +42,8 @@ class Task:
     hints: SourceHints
     making: Making
     root: Path
-    base: Path
+    base: Location
+    upload: Upload | None = None
 
     @property
     def name(self) -> str:
@@ -82,7 +86,10 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], N
     making = task.made_so()
 
     def finished(record: Record) -> None:
-        journal.add(task.name, {**record, "making": making})
+        entry = {**record, "making": making}
+        if task.upload is not None:
+            task.upload.add(task.root, task.name, entry)
+        journal.add(task.name, entry)
         advanced(0, 1)
 
     place = Place(task.root, task.base, finished, lambda rows: advanced(rows, 0))

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipelines import parts
 from pipelines.density import Density
+from pipelines.fetched import origin_of
 from pipelines.files import make_folder, sha256_file, write_atomic
 from pipelines.quality import reason_counts
 from pipelines.runs import NONE_PLACED, FileRun, Run, SpilledRun, canonical_batches, read_spilled
@@ -66,13 +67,14 @@ class Source:
         return replace(self, entry={**self.entry, "spans": {symbol: self.entry["spans"][symbol]}, "runs": runs})
 
 
-def digests(paths: Sequence[Path]) -> list[tuple[int, str]]:
-    """Size and SHA-256 of each file, of the bytes that were there when the counting began."""
+def digests(paths: Sequence[Path]) -> list[tuple[int, str] | None]:
+    """Size and SHA-256 of each file; None of one that has to be fetched first."""
     with ThreadPoolExecutor(2, thread_name_prefix="hash") as pool:
-        return list(pool.map(_digest, paths))
+        return list(pool.map(lambda path: None if origin_of(path) else digest(path), paths))
 
 
-def _digest(path: Path) -> tuple[int, str]:
+def digest(path: Path) -> tuple[int, str]:
+    """Size and SHA-256 of a file, of the bytes that were there when the counting began."""
     size = path.stat().st_size
     return size, sha256_file(path, size)
 

@@ -13,6 +13,7 @@ from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.making import Kind
+from pipelines.objects import is_remote, located
 from pipelines.schema import SourceHints
 from stockbot.cluster import LOCAL, cluster_builder
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
@@ -21,6 +22,7 @@ from stockbot.destination import require_writable_parent
 Progress = Callable[[int, int], None]
 
 _SHOWN = 3
+_SCRATCH = Path("data/.builds")
 
 
 def source_hints(source: SourceConfig) -> SourceHints:
@@ -45,6 +47,7 @@ def build_features(
     strict: bool = False,
     workers: int | None = None,
     cluster: str | None = None,
+    scratch: Path | None = None,
     reading: Progress | None = None,
     building: Callable[[int, int, int], None] | None = None,
 ) -> tuple[BuildReport, list[str]]:
@@ -56,6 +59,7 @@ def build_features(
         workers: symbols that are built at once; None for half as many as there are processors, for each reads, runs
             and writes at the same time, and for as many as there are processors on a cluster of this machine.
         cluster: address of a Dask scheduler on whose workers symbols are built, or `local` to start one.
+        scratch: folder in which a store at s3:// is made before it is put there; default: data/.builds.
         reading: called with files done and in all.
         building: called with rows done and in all, and partitions finished.
 
@@ -63,10 +67,11 @@ def build_features(
         DataError: the sources cannot be read as they are, or something is in the way at `out`.
         UsageError: `out` cannot be made. Both are known before the sources are read.
     """
-    if cluster is not None and cluster != LOCAL:  # where they are for a worker, whatever folder it was started in
-        sources, out = [Path(source).expanduser().absolute() for source in sources], out.absolute()
+    request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked, scratch=scratch)
+    if cluster is not None and cluster != LOCAL:
+        request = _absolute(request)
     request = dataclasses.replace(
-        archive_request(sources, config, out, replace=replace, bars_asked=bars_asked),
+        request,
         strict=strict,
         workers=workers or max(1, (os.cpu_count() or 1) // 2),
         surveyed=reading or _silent,
@@ -84,15 +89,23 @@ def build_features(
 
 
 def archive_request(
-    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False, bars_asked: bool = False
+    sources: Sequence[str | Path],
+    config: Config,
+    out: Path,
+    *,
+    replace: bool = False,
+    bars_asked: bool = False,
+    scratch: Path | None = None,
 ) -> Request:
     """What the settings ask of a build.
 
     Raises:
         DataError: something is in the way at `out`. UsageError: `out` cannot be made.
     """
-    require_vacant(out, replace=True)
-    require_writable_parent(out)
+    place = located(out)
+    if isinstance(place, Path):
+        require_vacant(place, replace=True)
+        require_writable_parent(place)
     spec = bar_spec(config.bars)
 
     def accept(kind: Kind, path: Path) -> None:
@@ -107,11 +120,19 @@ def archive_request(
         hints=source_hints(config.source),
         bars=spec,
         plan=FeaturePlan(config.features),
-        out=out,
+        out=place,
         config_text=config.to_yaml(),
+        scratch=scratch or _SCRATCH,
         replace=replace,
         accept=accept,
     )
+
+
+def _absolute(request: Request) -> Request:
+    """With the paths as they are for a worker, whatever folder it was started in."""
+    sources = [source if is_remote(source) else Path(source).expanduser().absolute() for source in request.sources]
+    out = request.out if is_remote(request.out) else Path(str(request.out)).absolute()
+    return dataclasses.replace(request, sources=sources, out=out, scratch=request.scratch.absolute())
 
 
 def plan_features(

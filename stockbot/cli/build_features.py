@@ -20,7 +20,9 @@ from stockbot.cli.options import (
 
 @click.command("build-features")
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the store; default: `paths.store`.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder or s3://BUCKET/PREFIX of the store; default: `paths.store`."
+)
 @click.option(
     "--bars",
     "bars__kind",
@@ -32,8 +34,9 @@ from stockbot.cli.options import (
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")
 @click.option("--strict", is_flag=True, help="Build nothing when a file cannot be read; else it is left out and named.")
 @click.option("--workers", type=click.IntRange(min=1), help="Symbols built at once; default: half the processors.")
+@click.option("--cluster", metavar="ADDRESS", help="Build on a Dask scheduler, tcp://host:8786; `local`: start one.")
 @click.option(
-    "--cluster", metavar="ADDRESS", help="Build on a Dask scheduler such as tcp://host:8786; `local`: start one."
+    "--scratch", type=click.Path(path_type=Path), help="Where a store for s3:// is made; default: data/.builds."
 )
 @source_options
 @config_option
@@ -48,11 +51,12 @@ def command(
     strict: bool,
     workers: int | None,
     cluster: str | None,
+    scratch: Path | None,
     source: dict[str, Any],
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Read an archive (files, folders, globs) of any size, validate it, and write the feature store.
+    """Read an archive (files, folders, globs, s3://) of any size, validate it, and write the feature store.
 
     The same command goes on with a build that was interrupted, and brings a store up to date with its archive.
 
@@ -83,6 +87,7 @@ def command(
             strict=strict,
             workers=workers,
             cluster=cluster,
+            scratch=scratch,
             reading=reading,
             building=lambda done, total, partitions: building(done, total, f"{partitions} partitions"),
         )
@@ -92,7 +97,7 @@ def command(
     seconds = time.perf_counter() - started
     emit(
         {
-            "store": str(target),
+            "store": str(report.store.path),
             "rows_in": report.rows_in,
             "rows_out": report.rows_out,
             "quarantined": report.quarantined,
