@@ -25,9 +25,8 @@ types: $(VENV)/.installed-dev  ## static types
 
 check: lint types test  ## all of the above
 
-check-kernels: $(VENV)/.installed-dev  ## the kernels' tests with every index checked, then uncompiled (minutes)
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest tests/kernels --ignore tests/kernels/test_modes.py
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/kernels --ignore tests/kernels/test_modes.py -W ignore::RuntimeWarning
+check-kernels: $(VENV)/.installed-dev  ## the kernels' tests with every index checked (minutes)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest tests/kernels -n 2 --ignore tests/kernels/test_modes.py
 
 bench: $(VENV)/.installed-dev  ## speed and exactness against the fastest libraries; BENCH="--json F --plot F --only kernels"
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -1,6 +1,6 @@
-"""The whole table: speed of kernels, features and bars, exactness, first use, with the goals beside them.
+"""The whole table: speed of kernels, features, bars and files, exactness, first use, with the goals beside them.
 
-python -m benchmarks                                       # everything, 10 million rows, about 15 minutes
+python -m benchmarks                                       # everything, 10 million rows, about 20 minutes
 python -m benchmarks --rows 1000000 --only kernels accuracy --json bench.json --plot bench.png
 """
 
@@ -12,12 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import accuracy, bars_speed, engine_speed, first_use, goals, kernel_speed, plot
+from benchmarks import accuracy, bars_speed, encoding, engine_speed, first_use, goals, kernel_speed, plot
 from benchmarks.cases import CASES
 from benchmarks.peers import peers_of
 
 Result = tuple[Any, list[goals.Goal]]
-_LIBRARIES = ("numpy", "numba", "bottleneck", "numbagg", "ta-lib", "polars", "pandas")
+_LIBRARIES = ("numpy", "numba", "bottleneck", "numbagg", "ta-lib", "polars", "pandas", "pyarrow")
 
 
 def _accuracy(rows: int) -> Result:
@@ -32,6 +32,7 @@ SUBJECTS: dict[str, Callable[[int], Result]] = {
     "accuracy": _accuracy,
     "engine": lambda rows: engine_speed.bench(min(rows, engine_speed.ROWS)),
     "bars": lambda rows: bars_speed.bench(min(rows, bars_speed.ROWS)),
+    "encoding": lambda rows: encoding.bench(min(rows, encoding.ROWS)),
     "first-use": lambda rows: first_use.bench(),
 }
 

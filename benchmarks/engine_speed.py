@@ -2,8 +2,7 @@
 
     python -m benchmarks.engine_speed                 # 2 million ticks, about 1 minute
 
-Log return; mean, standard deviation and z-score over 20, 64 and 256 rows; RSI 14; EMA 12 and 26; MACD and its signal;
-Bollinger %b; lowest and highest of 64; realised volatility, volume z-score and VWAP deviation over 64. float32 out.
+The set of `benchmarks/feature_set.py`, float32 out.
 Then named sets row by row, as the live loop takes them.
 """
 
@@ -17,52 +16,16 @@ import talib
 
 from benchmarks import goals
 from benchmarks.cases import Run
+from benchmarks.feature_set import WINDOWS, the_set
 from benchmarks.measuring import medians
 from kernels import engine
 from kernels.bars import COLUMN_NAMES
 from pipelines.bars import Bars
-from pipelines.catalogue.functions import (
-    bars,
-    divide_or,
-    ema,
-    log_returns,
-    mean,
-    rolling_max,
-    rolling_min,
-    rolling_sum,
-    rsi,
-    std,
-    zscore,
-)
-from pipelines.expressions import Expression, square_root
 from pipelines.features import FeaturePlan
 from pipelines.plan import compile_program
 
 ROWS = 2_000_000
-WINDOWS = (20, 64, 256)
 CHUNK = 8192
-
-
-def the_set() -> list[Expression]:
-    """The 21 expressions."""
-    c, v = bars.close, bars.volume
-    line = ema(c, 12) - ema(c, 26)
-    moved = log_returns(c, 1)
-    return [
-        moved,
-        *(part(c, window) for window in WINDOWS for part in (mean, std, zscore)),
-        rsi(c, 14),
-        ema(c, 12),
-        ema(c, 26),
-        line,
-        ema(line, 9),
-        zscore(c, 20) * (0.25 * (20 / 19) ** 0.5) + 0.5,
-        rolling_min(c, 64),
-        rolling_max(c, 64),
-        square_root(rolling_sum(moved * moved, 64)),
-        zscore(v, 64),
-        divide_or(c * rolling_sum(v, 64), rolling_sum(c * v, 64), 1.0) - 1.0,
-    ]
 
 
 def market(rows: int) -> Bars:
@@ -119,31 +82,32 @@ def by_polars(frame: pl.DataFrame) -> pl.DataFrame:
 
 def runs_of(data: Bars) -> dict[str, Run]:
     program, rows = compile_program(the_set()), len(data)
-    pool = program.new_pool()
+    places, pool = program.new_memory()
     outputs = len(the_set())
     buffer, whole = np.empty((outputs, CHUNK), np.float32), np.empty((outputs, rows), np.float32)
     by_row = np.empty((rows, outputs), np.float32)
+    bars_read = data.columns[: program.inputs]
     c, v = data.close.copy(), data.volume.copy()
     frame = pl.DataFrame({"c": c, "v": v})
 
     def advance(columns: np.ndarray, out: np.ndarray, state: np.ndarray) -> None:
-        engine.advance(program.steps, program.addresses, state, pool, columns, out)
+        engine.advance(program.steps, state, places, pool, columns, out)
 
     def in_chunks(size: int, target: Callable[[int, int], np.ndarray]) -> None:
         state = program.initial.copy()
         for start in range(0, rows, size):
             stop = min(start + size, rows)
-            advance(data.columns[:, start:stop], target(start, stop), state)
+            advance(bars_read[:, start:stop], target(start, stop), state)
 
     return {
         "8k-row buffers reused": lambda: in_chunks(CHUNK, lambda start, stop: buffer[:, : stop - start]),
-        "whole columns, reused": lambda: advance(data.columns, whole, program.initial.copy()),
+        "whole columns, reused": lambda: advance(bars_read, whole, program.initial.copy()),
         "64k-row chunks": lambda: in_chunks(1 << 16, lambda start, stop: whole[:, start:stop]),
         "whole columns, allocated": lambda: advance(
-            data.columns, np.empty((outputs, rows), np.float32), program.initial.copy()
+            bars_read, np.empty((outputs, rows), np.float32), program.initial.copy()
         ),
         "rows (T, F), reused": lambda: engine.advance_rows(
-            program.steps, program.addresses, program.initial.copy(), pool, data.columns, by_row
+            program.steps, program.initial.copy(), places, pool, bars_read, by_row
         ),
         "TA-Lib and NumPy, allocated": lambda: by_talib(c, v),
         "Polars lazy, allocated": lambda: by_polars(frame),
@@ -151,22 +115,22 @@ def runs_of(data: Bars) -> dict[str, Run]:
 
 
 @numba.njit(nogil=True)
-def _row_by_row(steps, addresses, state, pool, rows, out):
+def _row_by_row(steps, state, places, pool, rows, out):
     for row in range(len(rows)):
-        engine.advance(steps, addresses, state, pool, rows[row], out)
+        engine.advance(steps, state, places, pool, rows[row], out)
 
 
 def single_rows(name: str, data: Bars, rows: int = 20_000) -> dict[str, float]:
     """ns a row of a named set: many rows at once, one row a call inside compiled code, one row a call from Python."""
     plan = FeaturePlan([name])
     program = compile_program([feature.expression for feature in plan.features])
-    columns, parts = data.columns[:, :rows].copy(), [data[row : row + 1] for row in range(rows)]
+    columns, parts = data.columns[: program.inputs, :rows].copy(), [data[row : row + 1] for row in range(rows)]
     by_row = np.ascontiguousarray(columns.T)[:, :, np.newaxis]
     wide, out = np.empty((len(plan.names), rows), np.float32), np.empty((len(plan.names), 1), np.float32)
-    pool = program.new_pool()
+    places, pool = program.new_memory()
 
     def advance(by: Callable[..., None], rows_in: np.ndarray, target: np.ndarray) -> None:
-        by(program.steps, program.addresses, program.initial.copy(), pool, rows_in, target)
+        by(program.steps, program.initial.copy(), places, pool, rows_in, target)
 
     def from_python() -> None:
         state = plan.new_state()

@@ -6,7 +6,8 @@ makes a state, a float64 vector, and `rolling_mean_update(state, x, out)` takes 
 
 from kernels.bars import dollar_bars, tick_bars, time_bars, volume_bars
 from kernels.directional import adx
-from kernels.extremes import rolling_argmax, rolling_argmin, rolling_max, rolling_min
+from kernels.extreme_ages import rolling_argmax, rolling_argmin
+from kernels.extremes import rolling_max, rolling_min
 from kernels.labels import direction, horizon_return
 from kernels.lagged import log_returns, realized_volatility, returns
 from kernels.lines import bollinger, macd

@@ -58,7 +58,7 @@ def run_many(
         raise ValueError(f"expected arrays of one length, received {lengths}")
     rows = next(iter(lengths.values()))
     if out is None:
-        out = tuple(np.empty(rows) for _ in range(outputs))
+        out = tuple(np.empty((outputs, rows)))
     for number, buffer in enumerate(out):
         name = f"out[{number}]"
         if checked(name, buffer) is not buffer or not buffer.flags.writeable:

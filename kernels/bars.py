@@ -123,7 +123,14 @@ _NO_QUOTES = np.empty((QUOTES, 0))
 
 
 def update_bars(
-    state: Floats, timestamp: Integers, price: Floats, volume: Floats, side: Floats | None, quotes: Floats | None = None
+    state: Floats,
+    timestamp: Integers,
+    price: Floats,
+    volume: Floats,
+    side: Floats | None,
+    quotes: Floats | None = None,
+    *,
+    prices_only: bool = False,
 ) -> Floats:
     """Take ticks and return the bars that they close, (columns, bars) in the order of `COLUMN_NAMES`.
 
@@ -133,12 +140,13 @@ def update_bars(
         price, volume: (time,) float64, finite.
         side: (time,) float64, +1 bought, -1 sold, anything else unknown; None = all unknown.
         quotes: (4, time) float64, bid, ask and their sizes at each tick, NaN where missing; None = none.
+        prices_only: the first `PRICE_COLUMNS` alone; a state must always be used one way.
 
     Raises:
         TypeError, ValueError: wrong dtype, lengths, or times that step back.
     """
     ticks = _checked_ticks(state, timestamp, price, volume, side, quotes)
-    return _closed(state, ticks, columns=COLUMNS, with_open=False)
+    return _closed(state, ticks, columns=PRICE_COLUMNS if prices_only else COLUMNS, with_open=False)
 
 
 Ticks = tuple[Integers, Floats, Floats, Floats, Floats]
@@ -183,9 +191,9 @@ def _checked_quotes(quotes: Floats, rows: int) -> Floats:
     return np.ascontiguousarray(quotes)
 
 
-def flush_bars(state: Floats) -> Floats:
+def flush_bars(state: Floats, *, prices_only: bool = False) -> Floats:
     """The open bar as it stands, taken out of `state`; no bar if none is open."""
-    out = np.empty((COLUMNS, 1 if state[TICKS] > 0 else 0))
+    out = np.empty((PRICE_COLUMNS if prices_only else COLUMNS, 1 if state[TICKS] > 0 else 0))
     ends = np.zeros(out.shape[1], np.int64)
     bars_update(state, np.empty(0, np.int64), *np.empty((2, 0)), _NO_SIDE, _NO_QUOTES, ends, out)
     return out

@@ -5,13 +5,10 @@ import math
 import numpy as np
 
 from kernels.arrays import Floats, checked_count, run
-from kernels.compilation import ONE, kernel
+from kernels.compilation import inlined, kernel
 from kernels.discounted import (
-    FOUR,
     GROUP,
     SUM_SIZE,
-    THREE,
-    TWO,
     advance_sum,
     begins_group,
     discounted_state,
@@ -19,6 +16,9 @@ from kernels.discounted import (
     group_base,
     group_sums,
 )
+from kernels.lane_memory import load, store
+from kernels.lane_picks import all_finite, before_each, in_each
+from kernels.lanes import WIDTH, last_lanes, where
 
 _RISES, _FALLS, _TREND = (slice(start, start + SUM_SIZE) for start in (0, SUM_SIZE, 2 * SUM_SIZE))
 _WEIGHT, _HIGH, _LOW, _LAST = range(3 * SUM_SIZE, 3 * SUM_SIZE + 4)
@@ -44,7 +44,7 @@ def adx_update(state, high, low, close, out):  # type: ignore[no-untyped-def]
             row += 1
 
 
-@kernel
+@inlined
 def _advance_adx(state, high, low, close):  # type: ignore[no-untyped-def]
     if (high - high) + (low - low) + (close - close) != 0.0:
         return math.nan
@@ -78,32 +78,35 @@ def _adx_groups(state, high, low, close, out):  # type: ignore[no-untyped-def]
     rise, powers = group_base(state[_RISES])
     fall, _ = group_base(state[_FALLS])
     trend, _ = group_base(state[_TREND])
-    weight, before, below, last = state[_WEIGHT], state[_HIGH], state[_LOW], state[_LAST]
+    above, below = in_each(state[_HIGH]), in_each(state[_LOW])
     row = np.uint64(0)
-    while row + FOUR <= np.uint64(len(close)):
-        up0, down0 = _movement(high[row], low[row], before, below)
-        up1, down1 = _movement(high[row + ONE], low[row + ONE], high[row], low[row])
-        up2, down2 = _movement(high[row + TWO], low[row + TWO], high[row + ONE], low[row + ONE])
-        up3, down3 = _movement(high[row + THREE], low[row + THREE], high[row + TWO], low[row + TWO])
-        rises, _ = group_sums(rise, powers, up0, up1, up2, up3)
-        falls, _ = group_sums(fall, powers, down0, down1, down2, down3)
-        dx0, dx1, dx2 = _dx(rises[0], falls[0]), _dx(rises[1], falls[1]), _dx(rises[2], falls[2])
-        sums, check = group_sums(trend, powers, dx0, dx1, dx2, _dx(rises[3], falls[3]))
-        check += close[row] + close[row + ONE] + (close[row + TWO] + close[row + THREE])
-        if check - check != 0.0:  # a row without part, or a DX that is not defined
+    while row + WIDTH <= np.uint64(len(close)):
+        highs, lows, closes = load((high, low, close), row)
+        ups, downs = _movements(highs, lows, before_each(highs, above), before_each(lows, below))
+        rises, next_rise = group_sums(rise, powers, ups)
+        falls, next_fall = group_sums(fall, powers, downs)
+        dx = 100.0 * (where(rises > falls, rises - falls, falls - rises) / (rises + falls))
+        if not all_finite((dx, closes)):  # a row without part, or a DX that is not defined
             break
-        rise, fall, trend = rises[3], falls[3], sums[3]
-        before, below, last = high[row + THREE], low[row + THREE], weight * trend
-        out[row] = weight * sums[0]
-        out[row + ONE] = weight * sums[1]
-        out[row + TWO] = weight * sums[2]
-        out[row + THREE] = last
-        row += FOUR
+        sums, trend = group_sums(trend, powers, dx)
+        store((out,), row, (state[_WEIGHT] * sums,))
+        rise, fall, above, below = next_rise, next_fall, highs, lows
+        row += WIDTH
     end_group(state[_RISES], rise, row)
     end_group(state[_FALLS], fall, row)
     end_group(state[_TREND], trend, row)
-    state[_HIGH], state[_LOW], state[_LAST] = before, below, last
+    state[_HIGH], state[_LOW] = last_lanes((above, below))
+    state[_LAST] = state[_WEIGHT] * trend if row > 0 else state[_LAST]
     return int(row)
+
+
+@inlined
+def _movements(high, low, previous_high, previous_low):  # type: ignore[no-untyped-def]
+    """`_movement` of lanes."""
+    up, down = high - previous_high, previous_low - low
+    nothing = (up - up) + (down - down)
+    rises = where(up > down, where(up > 0.0, up, nothing), nothing)
+    return rises, where(down > up, where(down > 0.0, down, nothing), nothing)
 
 
 def adx(high: Floats, low: Floats, close: Floats, period: int = 14, out: Floats | None = None) -> Floats:

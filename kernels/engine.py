@@ -1,13 +1,13 @@
-"""Runs a program of kernels and element-wise operations over blocks of rows, wholly in compiled code.
+"""Runs a program of kernels over blocks of rows, wholly in compiled code.
 
-A program is a list of steps over a pool of slots. A slot is one column of the block under way (`BLOCK` float64), so
-that everything a block needs stays in the second-level cache. A step loads an input column, applies an operation to
-whole slots, calls a kernel's `update` through its address, or emits a slot as one float32 output column. Kernels
-are compiled once each, whatever the program: a new combination of features compiles nothing.
+A program is a list of steps. A step calls the `update` of a kernel through its address, or emits a column as one
+float32 output. The columns that steps read and write lie at numbered places: first the inputs and the outputs, where
+the caller has them, then the slots, working memory of `BLOCK` rows each. So nothing is copied that is not computed,
+and all that a block needs stays in the second-level cache. Kernels are compiled once each, whatever the program: a
+new combination of features compiles nothing.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,46 +21,16 @@ from numba.np.arrayobj import populate_array
 
 from kernels.arrays import Floats
 from kernels.compilation import kernel
-from kernels.logarithm import ln, ln1p
+from kernels.interleave import interleave
 
-BLOCK = 1024  # rows: 60 slots of 8 KiB are what a second-level cache of 512 KiB holds
-SLOT_BYTES = 8 * BLOCK
+BLOCK = 1536  # rows: 1024 to 2048 take the same time; four columns fit into a first-level cache of 48 KiB
+_LINE = 64  # bytes of a line of the cache
 
-# Step layout: code, first and last of its state, up to four slots read, up to three written (or the output column).
-CODE, STATE, STATE_END, READ, WRITTEN, STEP = 0, 1, 2, 3, 7, 10
-
-OPERATIONS = (
-    "add",
-    "subtract",
-    "multiply",
-    "divide",
-    "maximum",
-    "minimum",
-    "greater",
-    "absolute",
-    "square_root",
-    "logarithm",
-    "sign",
-    "error_function",
-    "exponential",
-    "log1p",
-    "divide_or",
-)
-_ADD, _SUBTRACT, _MULTIPLY, _DIVIDE, _MAXIMUM, _MINIMUM, _GREATER, _ABSOLUTE = range(8)
-_SQUARE_ROOT, _LOGARITHM, _SIGN, _ERROR_FUNCTION, _EXPONENTIAL, _LOG1P, _DIVIDE_OR = range(8, 15)
-LOAD, EMIT = 50, 51
-_CALL = 100  # plus 10 · inputs + outputs
-
-
-def call_code(inputs: int, outputs: int) -> int:
-    """The step code of a kernel with so many inputs and outputs."""
-    if (inputs, outputs) not in {(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (4, 1)}:
-        raise ValueError(
-            f"kernel with {inputs} inputs and {outputs} outputs: expected 1 to 4 inputs and 1 output, "
-            "or 1 input and 2 or 3 outputs"
-        )
-    return _CALL + 10 * inputs + outputs
-
+# Step layout: how many columns the kernel takes, 0 to emit; its address; first and length of its state; the places of
+# the columns, inputs before outputs.
+COLUMNS, ADDRESS, STATE, STATE_LENGTH, PLACES, STEP = 0, 1, 2, 3, 4, 9
+EMIT = 0
+_MOST = STEP - PLACES
 
 _VECTOR = types.float64[::1]
 
@@ -88,31 +58,41 @@ def address_of(update: Any, arrays: int) -> int:
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
 
 
-def _caller(arrays: int) -> Callable[..., None]:
-    """An intrinsic that calls `void f(float64[::1], ...)` at an address."""
+def call(update: Any, start: int, length: int, columns: Sequence[int]) -> list[int]:
+    """The step that calls a kernel: its part of the state, and the places of its inputs and then of its outputs.
 
-    @intrinsic
-    def call(typing_context, address, vectors):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            vector = context.get_value_type(_VECTOR)
-            function = ir.FunctionType(context.get_value_type(types.none), [vector] * arrays)
-            pointer = builder.inttoptr(arguments[0], function.as_pointer())
-            builder.call(pointer, cgutils.unpack_tuple(builder, arguments[1], arrays))
-            return context.get_dummy_value()
-
-        return types.void(types.int64, vectors), generate
-
-    return call  # type: ignore[no-any-return]
+    Raises:
+        TypeError: see `address_of`. ValueError: too many columns.
+    """
+    if len(columns) > _MOST:
+        raise ValueError(f"kernel with {len(columns)} inputs and outputs: expected at most {_MOST}")
+    address = address_of(update, 1 + len(columns))
+    return [len(columns), address, start, length, *columns, *[0] * (_MOST - len(columns))]
 
 
-_call3, _call4, _call5, _call6 = _caller(3), _caller(4), _caller(5), _caller(6)
+def emission(column: int, output: int) -> list[int]:
+    """The step that writes one column as float32."""
+    return [EMIT, 0, 0, 0, column, output, *[0] * (_MOST - 2)]
+
+
+@intrinsic
+def _call(typing_context, address, vectors):  # type: ignore[no-untyped-def]
+    """Call `void f(float64[::1], ...)` at an address."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        members = cgutils.unpack_tuple(builder, arguments[1])
+        vector = context.get_value_type(_VECTOR)
+        function = ir.FunctionType(context.get_value_type(types.none), [vector] * len(members))
+        builder.call(builder.inttoptr(arguments[0], function.as_pointer()), members)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, vectors), generate
 
 
 def _viewer(kind: Any) -> Callable[..., Any]:
     """An intrinsic that gives the contiguous vector at an address, which it does not own.
 
-    A slice would count references: the one-row update of `core17` took 3.9 µs with slices and 2.1 without
-    (`python -m benchmarks --only engine`).
+    A slice would count references, which takes longer than the call of a kernel for one row.
     """
     vector = kind[::1]
 
@@ -131,143 +111,101 @@ def _viewer(kind: Any) -> Callable[..., Any]:
     return view  # type: ignore[no-any-return]
 
 
-_vector, _vector32 = _viewer(types.float64), _viewer(types.float32)
+_vector, _vector32, _integers = _viewer(types.float64), _viewer(types.float32), _viewer(types.int64)
+
+
+@intrinsic
+def _address(typing_context, array):  # type: ignore[no-untyped-def]
+    """Where the numbers of an array begin; `ctypes.data` says the same, but counts references."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.int64))
+
+    return types.int64(array), generate
 
 
 @kernel
-def _apply(code, a, b, c, out):  # type: ignore[no-untyped-def]
-    """One operation on whole slots; NaN in, NaN out."""
-    rows = np.uint64(len(out))  # unsigned, and never in place: the loops vectorise
-    if code == _ADD:
-        for row in range(rows):
-            out[row] = a[row] + b[row]
-    elif code == _SUBTRACT:
-        for row in range(rows):
-            out[row] = a[row] - b[row]
-    elif code == _MULTIPLY:
-        for row in range(rows):
-            out[row] = a[row] * b[row]
-    elif code == _DIVIDE:
-        for row in range(rows):
-            out[row] = a[row] / b[row]
-    elif code == _MAXIMUM:
-        for row in range(rows):
-            out[row] = a[row] if a[row] > b[row] or a[row] != a[row] else b[row]
-    elif code == _MINIMUM:
-        for row in range(rows):
-            out[row] = a[row] if a[row] < b[row] or a[row] != a[row] else b[row]
-    elif code == _GREATER:
-        for row in range(rows):
-            larger = 1.0 if a[row] > b[row] else 0.0
-            out[row] = larger if a[row] == a[row] and b[row] == b[row] else math.nan
-    elif code == _ABSOLUTE:
-        for row in range(rows):
-            out[row] = abs(a[row])
-    elif code == _SQUARE_ROOT:
-        for row in range(rows):
-            out[row] = math.sqrt(a[row])
-    elif code == _DIVIDE_OR:
-        for row in range(rows):
-            quotient = a[row] / b[row]
-            known = a[row] == a[row]  # else a feature would have a value while its numerator warms up
-            out[row] = c[row] if (b[row] == 0.0) & known else quotient
-    elif code == _SIGN:
-        for row in range(rows):
-            step = 1.0 if a[row] > 0.0 else -1.0 if a[row] < 0.0 else 0.0
-            out[row] = step if a[row] == a[row] else math.nan
-    elif code == _LOGARITHM:
-        for row in range(rows):
-            out[row] = ln(a[row])
-    elif code == _LOG1P:
-        for row in range(rows):
-            out[row] = ln1p(a[row])
-    elif code == _EXPONENTIAL:
-        for row in range(rows):
-            out[row] = math.exp(a[row])
-    else:
-        for row in range(rows):
-            out[row] = math.erf(a[row])
+def _run(steps, count, states, places, rows):  # type: ignore[no-untyped-def]
+    """Run `count` steps over one block; `steps` and `states` are addresses, `places` tells those of the columns."""
+    for number in range(count):
+        step = _integers(steps + number * 8 * STEP, STEP)
+        state = _vector(states + 8 * step[STATE], step[STATE_LENGTH])
+        a, b = _vector(places[step[PLACES]], rows), _vector(places[step[PLACES + 1]], rows)
+        c, d = _vector(places[step[PLACES + 2]], rows), _vector(places[step[PLACES + 3]], rows)
+        columns, address = step[COLUMNS], step[ADDRESS]
+        if columns == EMIT:
+            _emit(a, _vector32(places[step[PLACES + 1]], rows))
+        elif columns == 2:
+            _call(address, (state, a, b))
+        elif columns == 3:
+            _call(address, (state, a, b, c))
+        elif columns == 4:
+            _call(address, (state, a, b, c, d))
+        else:
+            _call(address, (state, a, b, c, d, _vector(places[step[PLACES + 4]], rows)))
 
 
 @kernel
-def _copy(x, out):  # type: ignore[no-untyped-def]
+def _emit(x, out):  # type: ignore[no-untyped-def]
     for row in range(np.uint64(len(x))):
         out[row] = x[row]
 
 
 @kernel
-def _call_kernel(code, address, state, pool, step, rows):  # type: ignore[no-untyped-def]
-    """Call the kernel at `address`; `pool` is the address of the slots that `step` names."""
-    a = _vector(pool + step[READ], rows)
-    x = _vector(pool + step[WRITTEN], rows)
-    if code == _CALL + 11:
-        _call3(address, (state, a, x))
-    elif code == _CALL + 12:
-        _call4(address, (state, a, x, _vector(pool + step[WRITTEN + 1], rows)))
-    elif code == _CALL + 13:
-        y, z = _vector(pool + step[WRITTEN + 1], rows), _vector(pool + step[WRITTEN + 2], rows)
-        _call5(address, (state, a, x, y, z))
-    elif code == _CALL + 21:
-        _call4(address, (state, a, _vector(pool + step[READ + 1], rows), x))
-    else:
-        b, c = _vector(pool + step[READ + 1], rows), _vector(pool + step[READ + 2], rows)
-        if code == _CALL + 31:
-            _call5(address, (state, a, b, c, x))
-        else:
-            _call6(address, (state, a, b, c, _vector(pool + step[READ + 3], rows), x))
+def _lay_out(places, first, end, address, distance):  # type: ignore[no-untyped-def]
+    """Let the places from `first` up to `end` be columns `distance` bytes apart."""
+    for place in range(np.uint64(first), np.uint64(end)):
+        places[place] = address
+        address += distance
 
 
 @kernel
-def advance(steps, addresses, state, pool, columns, out):  # type: ignore[no-untyped-def]
+def _move_on(places, first, end, distance):  # type: ignore[no-untyped-def]
+    for place in range(np.uint64(first), np.uint64(end)):
+        places[place] += distance
+
+
+@kernel
+def advance(steps, state, places, pool, columns, out):  # type: ignore[no-untyped-def]
     """Run a program over the next rows.
 
     Args:
-        steps: (steps, STEP) int64; slots are given by their distance from the start of the pool in bytes.
-        addresses: (steps,) int64, of kernels; 0 for other steps.
+        steps: (steps, STEP) int64.
         state: float64, the states of all kernels one after another; changed in place.
+        places: (inputs + outputs + slots,) int64, working memory for the addresses of all columns.
         pool: float64, `BLOCK` numbers a slot; slots of constants are filled.
         columns: (inputs, rows) float64, each column contiguous.
         out: (outputs, rows) float32 to write into, each column contiguous.
     """
-    slots, states = np.int64(pool.ctypes.data), np.int64(state.ctypes.data)
-    inputs, outputs = np.int64(columns.ctypes.data), np.int64(out.ctypes.data)
-    for start in range(0, columns.shape[1], BLOCK):
-        rows = min(BLOCK, columns.shape[1] - start)
-        for number in range(len(steps)):
-            step = steps[number]
-            code = step[CODE]
-            if code >= _CALL:
-                own = _vector(states + 8 * step[STATE], step[STATE_END] - step[STATE])
-                _call_kernel(code, addresses[number], own, slots, step, rows)
-            elif code == LOAD:
-                column = _vector(inputs + step[READ] * columns.strides[0] + 8 * start, rows)
-                _copy(column, _vector(slots + step[WRITTEN], rows))
-            elif code == EMIT:
-                column32 = _vector32(outputs + step[WRITTEN] * out.strides[0] + 4 * start, rows)
-                _copy(_vector(slots + step[READ], rows), column32)
-            else:
-                a, b = _vector(slots + step[READ], rows), _vector(slots + step[READ + 1], rows)
-                c, x = _vector(slots + step[READ + 2], rows), _vector(slots + step[WRITTEN], rows)
-                _apply(code, a, b, c, x)
+    table = _integers(_address(places), len(places))
+    inputs, slots = len(columns), len(columns) + len(out)
+    if slots + len(pool) // BLOCK != len(places):
+        raise ValueError("columns or out: not as many as the program was made for")
+    _lay_out(table, 0, inputs, _address(columns), columns.strides[0])
+    _lay_out(table, inputs, slots, _address(out), out.strides[0])
+    _lay_out(table, slots, len(table), _address(pool), 8 * BLOCK)
+    left = columns.shape[1]
+    while left > 0:
+        _run(_address(steps), len(steps), _address(state), table, min(left, BLOCK))
+        left -= BLOCK
+        if left > 0:
+            _move_on(table, 0, inputs, 8 * BLOCK)
+            _move_on(table, inputs, slots, 4 * BLOCK)
 
 
 @kernel
-def advance_rows(steps, addresses, state, pool, columns, out):  # type: ignore[no-untyped-def]
+def advance_rows(steps, state, places, pool, columns, out):  # type: ignore[no-untyped-def]
     """As `advance`, but `out` is (rows, outputs) float32."""
-    block = np.empty((out.shape[1], BLOCK), np.float32)
+    block = np.empty((out.shape[1], min(BLOCK, len(out))), np.float32)
     for start in range(0, columns.shape[1], BLOCK):
         stop = min(start + BLOCK, columns.shape[1])
-        advance(steps, addresses, state, pool, columns[:, start:stop], block)
-        _interleave(block, out[start:stop])
-
-
-@kernel
-def _interleave(block, out):  # type: ignore[no-untyped-def]
-    for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
-            out[row, column] = block[column, row]
+        advance(steps, state, places, pool, columns[:, start:stop], block)
+        interleave(block, out[start:stop])
 
 
 def new_pool(slots: int) -> Floats:
-    """Room for so many slots."""
-    return np.zeros(max(slots, 1) * BLOCK)
+    """Room for so many slots, each of which begins on a line of the cache."""
+    room = np.zeros(slots * BLOCK + _LINE // 8)
+    start = -room.ctypes.data % _LINE // 8
+    return room[start : start + slots * BLOCK]

@@ -45,8 +45,8 @@ def lag_update(state, x, out):  # type: ignore[no-untyped-def]
     lag = int(state[_LAG])
     for row in range(min(lag, len(x))):
         out[row] = recall(state, row)
-    for row in range(lag, len(x)):
-        out[row] = x[row - lag]
+    for row in range(np.uint64(lag), np.uint64(len(x))):  # unsigned: no index is checked for being negative
+        out[row] = x[row - np.uint64(lag)]
     remember(state, x)
 
 
@@ -127,8 +127,8 @@ def returns_update(state, x, out):  # type: ignore[no-untyped-def]
     lag = int(state[_LAG])
     for row in range(min(lag, len(x))):
         out[row] = _ratio(x[row], recall(state, row))
-    for row in range(lag, len(x)):
-        out[row] = _ratio(x[row], x[row - lag])
+    for row in range(np.uint64(lag), np.uint64(len(x))):
+        out[row] = _ratio(x[row], x[row - np.uint64(lag)])
     remember(state, x)
 
 

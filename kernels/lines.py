@@ -5,13 +5,10 @@ import math
 import numpy as np
 
 from kernels.arrays import Floats, run_many
-from kernels.compilation import ONE, kernel
+from kernels.compilation import inlined, kernel
 from kernels.discounted import (
-    FOUR,
     GROUP,
     SUM_SIZE,
-    THREE,
-    TWO,
     advance_sum,
     begins_group,
     ema_weight,
@@ -20,11 +17,14 @@ from kernels.discounted import (
     group_base,
     group_sums,
 )
-from kernels.rolling import rolling_moments_state, rolling_moments_update
+from kernels.lane_memory import load, store
+from kernels.lane_picks import all_finite
+from kernels.lanes import SUM, WIDTH, square_root
+from kernels.rolling import mean_and_variance, two_powers
+from kernels.window_folds import fold_state, fold_windows
 
 _FAST, _SLOW, _SIGNAL = (slice(start, start + SUM_SIZE) for start in (0, SUM_SIZE, 2 * SUM_SIZE))
 _WEIGHTS = 3 * SUM_SIZE
-_BLOCK = 2048  # rows of Bollinger bands that go through three loops in turn and stay in the second-level cache
 
 
 def macd_state(fast: int = 12, slow: int = 26, signal: int = 9) -> Floats:
@@ -58,36 +58,23 @@ def _macd_groups(state, x, line, signal, histogram):  # type: ignore[no-untyped-
     fast, fast_powers = group_base(state[_FAST])
     slow, slow_powers = group_base(state[_SLOW])
     base, powers = group_base(state[_SIGNAL])
-    weight_fast, weight_slow, weight = state[_WEIGHTS], state[_WEIGHTS + 1], state[_WEIGHTS + 2]
     row = np.uint64(0)
-    while row + FOUR <= np.uint64(len(x)):
-        values = x[row], x[row + ONE], x[row + TWO], x[row + THREE]
-        fasts, _ = group_sums(fast, fast_powers, values[0], values[1], values[2], values[3])
-        slows, _ = group_sums(slow, slow_powers, values[0], values[1], values[2], values[3])
-        line0 = weight_fast * fasts[0] - weight_slow * slows[0]
-        line1 = weight_fast * fasts[1] - weight_slow * slows[1]
-        line2 = weight_fast * fasts[2] - weight_slow * slows[2]
-        line3 = weight_fast * fasts[3] - weight_slow * slows[3]
-        sums, check = group_sums(base, powers, line0, line1, line2, line3)
-        if check - check != 0.0:
+    while row + WIDTH <= np.uint64(len(x)):
+        (values,) = load((x,), row)
+        fasts, next_fast = group_sums(fast, fast_powers, values)
+        slows, next_slow = group_sums(slow, slow_powers, values)
+        difference = state[_WEIGHTS] * fasts - state[_WEIGHTS + 1] * slows
+        if not all_finite((difference,)):
             break
-        fast, slow, base = fasts[3], slows[3], sums[3]
-        _write(line0, weight * sums[0], row, line, signal, histogram)
-        _write(line1, weight * sums[1], row + ONE, line, signal, histogram)
-        _write(line2, weight * sums[2], row + TWO, line, signal, histogram)
-        _write(line3, weight * sums[3], row + THREE, line, signal, histogram)
-        row += FOUR
+        sums, base = group_sums(base, powers, difference)
+        smooth = state[_WEIGHTS + 2] * sums
+        store((line, signal, histogram), row, (difference, smooth, difference - smooth))
+        fast, slow = next_fast, next_slow
+        row += WIDTH
     end_group(state[_FAST], fast, row)
     end_group(state[_SLOW], slow, row)
     end_group(state[_SIGNAL], base, row)
     return int(row)
-
-
-@kernel
-def _write(value, smooth, row, line, signal, histogram):  # type: ignore[no-untyped-def]
-    line[row] = value
-    signal[row] = smooth
-    histogram[row] = value - smooth
 
 
 def macd(
@@ -114,26 +101,21 @@ def macd(
 
 
 def bollinger_state(window: int = 20, width: float = 2.0) -> Floats:
-    """State of `bollinger`: the width in sample standard deviations, then the rolling moments."""
-    moments = rolling_moments_state(window)
-    return np.concatenate([[width * math.sqrt((window - 1.0) / window)], moments])
+    """State of `bollinger`: the sums, then the width in sample standard deviations."""
+    return fold_state(window, terms=2, kind=width * math.sqrt((window - 1.0) / window), least=2)
+
+
+@inlined
+def _bands(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    mean, variance = mean_and_variance(sums, window)
+    middle = anchors[0] + mean
+    band = square_root(variance) * kind
+    return middle - band, middle, middle + band
 
 
 @kernel
 def bollinger_update(state, x, lower, middle, upper):  # type: ignore[no-untyped-def]
-    for start in range(0, len(x), _BLOCK):
-        rows = slice(start, min(start + _BLOCK, len(x)))
-        _bands(state, x[rows], lower[rows], middle[rows], upper[rows])
-
-
-@kernel
-def _bands(state, x, lower, middle, upper):  # type: ignore[no-untyped-def]
-    rolling_moments_update(state[1:], x, middle, upper, lower)
-    width = state[0]
-    for row in range(np.uint64(len(x))):
-        band = width * upper[row]
-        lower[row] = middle[row] - band
-        upper[row] = middle[row] + band
+    fold_windows(state, (x,), (lower, middle, upper), (0.0, 0.0), two_powers, SUM, _bands)
 
 
 def bollinger(

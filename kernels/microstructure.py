@@ -8,10 +8,14 @@ import math
 import numpy as np
 
 from kernels.arrays import Floats, run
-from kernels.compilation import kernel
+from kernels.compilation import ONE, inlined, kernel
+from kernels.lanes import SUM, where
 from kernels.logarithm import ln1p
-from kernels.rolling import rolling_sum_state, rolling_sum_update, rolling_zscore_state, rolling_zscore_update
+from kernels.rolling import finite, rolling_zscore_state, rolling_zscore_update
 from kernels.scratch import scratch
+from kernels.window_folds import fold_state, fold_windows
+
+_BLOCK = np.uint64(256)  # trades whose steps are signed in one vector loop
 
 
 def tick_rule_state() -> Floats:
@@ -34,8 +38,42 @@ def advance_tick_rule(state, price):  # type: ignore[no-untyped-def]
 
 @kernel
 def tick_rule_update(state, price, out):  # type: ignore[no-untyped-def]
-    for row in range(len(price)):
-        out[row] = advance_tick_rule(state, price[row])
+    rows = np.uint64(len(price))
+    for start in range(np.uint64(0), rows, _BLOCK):
+        stop = min(start + _BLOCK, rows)
+        out[start] = advance_tick_rule(state, price[start])
+        unmoved, missing = _steps(price, out, start + ONE, stop)
+        if missing > 0:
+            for row in range(start + ONE, stop):
+                out[row] = advance_tick_rule(state, price[row])
+            continue
+        if unmoved > 0:
+            _fill(out, start + ONE, stop)
+        state[0] += stop - start - ONE
+        state[1], state[2] = price[stop - ONE], out[stop - ONE]
+
+
+@inlined
+def _steps(price, out, start, stop):  # type: ignore[no-untyped-def]
+    """Write the sign of each step; return how many are 0, and how many have a NaN at an end."""
+    unmoved = 0
+    missing = 0
+    for row in range(start, stop):
+        before, here = price[row - ONE], price[row]
+        sign = 1.0 if here > before else -1.0 if here < before else 0.0
+        out[row] = sign
+        unmoved += sign == 0.0
+        missing += (here != here) | (before != before)
+    return unmoved, missing
+
+
+@inlined
+def _fill(signs, start, stop):  # type: ignore[no-untyped-def]
+    """Put the sign before in the place of each 0."""
+    last = signs[start - ONE]
+    for row in range(start, stop):
+        last = signs[row] if signs[row] != 0.0 else last
+        signs[row] = last
 
 
 def tick_rule(price: Floats, out: Floats | None = None) -> Floats:
@@ -54,39 +92,37 @@ def tick_rule(price: Floats, out: Floats | None = None) -> Floats:
     return run(tick_rule_update, tick_rule_state(), {"price": price}, out)
 
 
-def two_sums_state(window: int) -> Floats:
-    """State of a ratio of two rolling sums: the sums, working space for one row."""
-    return np.concatenate([rolling_sum_state(window), rolling_sum_state(window), [0.0]])
+def vwap_deviation_state(window: int) -> Floats:
+    """State of `vwap_deviation`: sums of volume, and of price times volume."""
+    return fold_state(window, inputs=2, terms=2)
 
 
-vwap_deviation_state = signed_volume_imbalance_state = two_sums_state
+def signed_volume_imbalance_state(window: int) -> Floats:
+    """State of `signed_volume_imbalance`: sums of volume, and of sign times volume."""
+    return fold_state(window, inputs=2, terms=2)
 
 
-@kernel
-def sum_products(state, x, weights, products, out):  # type: ignore[no-untyped-def]
-    """Take rows; write the rolling sum of `x * weights` to `out` and that of the weights over their products."""
-    half = len(state) // 2
-    for row in range(len(x)):
-        products[row] = x[row] * weights[row]
-    rolling_sum_update(state[:half], products, out)
-    rolling_sum_update(state[half : 2 * half], weights, products)
+@inlined
+def weighted(values, anchors, place):  # type: ignore[no-untyped-def]
+    """The second input, and its product with the first, from the first row's."""
+    return values[1] - anchors[1], values[0] * values[1] - anchors[0] * anchors[1]
+
+
+@inlined
+def _two_totals(sums, anchors, window):  # type: ignore[no-untyped-def]
+    """The sums of `weighted` in full; NaN where one is infinite."""
+    return finite(sums[0]) + anchors[1] * window, finite(sums[1]) + anchors[0] * anchors[1] * window
+
+
+@inlined
+def _vwap_deviation(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    volume, traded = _two_totals(sums, anchors, window)
+    return (where(volume == 0.0, 0.0, values[0] * volume / traded - 1.0),)
 
 
 @kernel
 def vwap_deviation_update(state, price, volume, out):  # type: ignore[no-untyped-def]
-    totals = scratch(state[-1:], len(price))
-    for start in range(0, len(price), len(totals)):
-        stop = min(start + len(totals), len(price))
-        _deviate(state, price[start:stop], volume[start:stop], totals[: stop - start], out[start:stop])
-    state[-1] = 0.0
-
-
-@kernel
-def _deviate(state, price, volume, totals, out):  # type: ignore[no-untyped-def]
-    sum_products(state, price, volume, totals, out)
-    for row in range(len(price)):
-        deviation = price[row] * totals[row] / out[row] - 1.0
-        out[row] = 0.0 if totals[row] == 0.0 else deviation
+    fold_windows(state, (price, volume), (out,), (0.0, 0.0), weighted, SUM, _vwap_deviation)
 
 
 def vwap_deviation(price: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:
@@ -109,23 +145,18 @@ def vwap_deviation(price: Floats, volume: Floats, window: int, out: Floats | Non
     return run(vwap_deviation_update, vwap_deviation_state(window), inputs, out)
 
 
-@kernel
-def divide_flow(flow, total):  # type: ignore[no-untyped-def]
-    """Signed over total volume, in place: 0 where nothing was traded, and never beyond -1 and 1 by rounding."""
-    for row in range(len(flow)):
-        share = flow[row] / total[row]
-        share = 1.0 if share > 1.0 else -1.0 if share < -1.0 else share
-        flow[row] = 0.0 if total[row] == 0.0 else share
+@inlined
+def _imbalance(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    """Signed over total volume: 0 where nothing was traded, and never beyond -1 and 1 by rounding."""
+    volume, flow = _two_totals(sums, anchors, window)
+    share = flow / volume
+    share = where(share > 1.0, 1.0, where(share < -1.0, -1.0, share))
+    return (where(volume == 0.0, 0.0, share),)
 
 
 @kernel
 def signed_volume_imbalance_update(state, sign, volume, out):  # type: ignore[no-untyped-def]
-    totals = scratch(state[-1:], len(sign))
-    for start in range(0, len(sign), len(totals)):
-        stop = min(start + len(totals), len(sign))
-        sum_products(state, sign[start:stop], volume[start:stop], totals[: stop - start], out[start:stop])
-        divide_flow(out[start:stop], totals[: stop - start])
-    state[-1] = 0.0
+    fold_windows(state, (sign, volume), (out,), (0.0, 0.0), weighted, SUM, _imbalance)
 
 
 def signed_volume_imbalance(sign: Floats, volume: Floats, window: int, out: Floats | None = None) -> Floats:

@@ -2,80 +2,64 @@
 
 import math
 
-import numpy as np
-
 from kernels.arrays import Floats, run
-from kernels.compilation import kernel
-from kernels.joint import COLUMNS, ROOM, WINDOW, joint_state, left_in_block, sum_rows
-
-_SKEW, _KURT = range(2)
+from kernels.compilation import inlined, kernel
+from kernels.lanes import SUM, square_root, where
+from kernels.window_folds import fold_state, fold_windows
 
 
 def rolling_skew_state(window: int) -> Floats:
-    """State of `rolling_skew`, as `joint` describes it."""
-    return joint_state(window, least=3)
+    """State of `rolling_skew`."""
+    return fold_state(window, terms=3, least=3)
 
 
 def rolling_kurt_state(window: int) -> Floats:
-    """State of `rolling_kurt`, as `joint` describes it."""
-    return joint_state(window, least=4)
+    """State of `rolling_kurt`."""
+    return fold_state(window, terms=4, least=4)
 
 
-@kernel
-def _skewness(sum1, sum2, sum3, n):  # type: ignore[no-untyped-def]
-    mean = sum1 * (1.0 / n)
-    second = sum2 - sum1 * mean
-    third = sum3 - 3.0 * mean * sum2 + 2.0 * mean * mean * sum1
-    bias = n * math.sqrt(n - 1.0) / (n - 2.0)
-    skewness = bias * third / (second * math.sqrt(second))
-    return skewness if second > 0.0 else math.nan
+@inlined
+def _three_powers(values, anchors, place):  # type: ignore[no-untyped-def]
+    deviation = values[0] - anchors[0]
+    square = deviation * deviation
+    return deviation, square, square * deviation
 
 
-@kernel
-def _kurtosis(sums, row, n):  # type: ignore[no-untyped-def]
-    sum1 = sums[0, row]
-    sum2 = sums[1, row]
-    sum3 = sums[2, row]
-    mean = sum1 * (1.0 / n)
-    second = sum2 - sum1 * mean
-    fourth = sums[3, row] - mean * (4.0 * sum3 - mean * (6.0 * sum2 - 3.0 * mean * sum1))
-    ratio = fourth / (second * second)
-    rest = (n - 2.0) * (n - 3.0)
-    kurtosis = n * (n + 1.0) * (n - 1.0) / rest * ratio - 3.0 * (n - 1.0) * (n - 1.0) / rest
-    return kurtosis if second > 0.0 else math.nan
+@inlined
+def _four_powers(values, anchors, place):  # type: ignore[no-untyped-def]
+    deviation = values[0] - anchors[0]
+    square = deviation * deviation
+    return deviation, square, square * deviation, square * square
 
 
-@kernel
-def _update(state, x, out, kind):  # type: ignore[no-untyped-def]
-    width = min(int(state[WINDOW]), len(x))
-    room = state[ROOM : ROOM + COLUMNS] if len(x) == 1 else np.empty(COLUMNS * width)
-    sums = room.reshape(COLUMNS, width)
-    n = state[WINDOW]
-    start = 0
-    while start < len(x):
-        rows = left_in_block(state, len(x) - start)
-        piece = x[start : start + rows]
-        sum_rows(state, piece, piece, True, sums)
-        made = out[start : start + rows]
-        if kind == _SKEW:
-            for row in range(np.uint64(rows)):
-                made[row] = _skewness(sums[0, row], sums[1, row], sums[2, row], n)
-        else:
-            for row in range(np.uint64(rows)):
-                made[row] = _kurtosis(sums, row, n)
-        start += rows
-    if len(x) == 1:
-        room[:] = 0.0  # a state holds nothing that depends on how the rows were cut
+@inlined
+def _skewness(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    mean = sums[0] * (1.0 / window)
+    second = sums[1] - sums[0] * mean
+    third = sums[2] - mean * 3.0 * sums[1] + mean * 2.0 * mean * sums[0]
+    bias = window * math.sqrt(window - 1.0) / (window - 2.0)
+    skewness = third * bias / (second * square_root(second))
+    return (where(second > 0.0, skewness, math.nan),)
+
+
+@inlined
+def _kurtosis(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    mean = sums[0] * (1.0 / window)
+    second = sums[1] - sums[0] * mean
+    fourth = sums[3] - mean * (sums[2] * 4.0 - mean * (sums[1] * 6.0 - mean * 3.0 * sums[0]))
+    rest = (window - 2.0) * (window - 3.0)
+    factor, shift = window * (window + 1.0) * (window - 1.0) / rest, 3.0 * (window - 1.0) * (window - 1.0) / rest
+    return (where(second > 0.0, fourth / (second * second) * factor - shift, math.nan),)
 
 
 @kernel
 def rolling_skew_update(state, x, out):  # type: ignore[no-untyped-def]
-    _update(state, x, out, _SKEW)
+    fold_windows(state, (x,), (out,), (0.0, 0.0, 0.0), _three_powers, SUM, _skewness)
 
 
 @kernel
 def rolling_kurt_update(state, x, out):  # type: ignore[no-untyped-def]
-    _update(state, x, out, _KURT)
+    fold_windows(state, (x,), (out,), (0.0, 0.0, 0.0, 0.0), _four_powers, SUM, _kurtosis)
 
 
 def rolling_skew(x: Floats, window: int, out: Floats | None = None) -> Floats:

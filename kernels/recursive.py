@@ -11,12 +11,9 @@ import math
 import numpy as np
 
 from kernels.arrays import Floats, checked_count, run
-from kernels.compilation import ONE, kernel
+from kernels.compilation import inlined, kernel
 from kernels.discounted import (
-    FOUR,
     SUM_SIZE,
-    THREE,
-    TWO,
     advance_sum,
     begins_group,
     discounted_state,
@@ -27,6 +24,9 @@ from kernels.discounted import (
     group_sums,
     update_sum,
 )
+from kernels.lane_memory import AHEAD, fetch, load, store
+from kernels.lane_picks import all_finite, before_each, in_each
+from kernels.lanes import WIDTH, last_lanes, where
 
 
 def ema_state(span: int) -> Floats:
@@ -85,7 +85,7 @@ def rsi_update(state, x, out):  # type: ignore[no-untyped-def]
             row += 1
 
 
-@kernel
+@inlined
 def _advance_rsi(state, value):  # type: ignore[no-untyped-def]
     if value - value != 0.0:
         return math.nan
@@ -114,27 +114,24 @@ def _share(gain, loss):  # type: ignore[no-untyped-def]
 def _rsi_groups(state, x, out):  # type: ignore[no-untyped-def]
     gain, powers = group_base(state)
     loss, _ = group_base(state[_LOSSES])
-    previous = state[_BEFORE]
+    previous = in_each(state[_BEFORE])
     row = np.uint64(0)
-    while row + FOUR <= np.uint64(len(x)):
-        gain0, loss0 = _gain_and_loss(x[row], previous)
-        gain1, loss1 = _gain_and_loss(x[row + ONE], x[row])
-        gain2, loss2 = _gain_and_loss(x[row + TWO], x[row + ONE])
-        gain3, loss3 = _gain_and_loss(x[row + THREE], x[row + TWO])
-        gains, check = group_sums(gain, powers, gain0, gain1, gain2, gain3)
-        losses, other = group_sums(loss, powers, loss0, loss1, loss2, loss3)
-        check += other
-        if check - check != 0.0:
+    while row + WIDTH <= np.uint64(len(x)):
+        (values,) = load((x,), row)
+        change = values - before_each(values, previous)
+        rise = where(change > 0.0, change, 0.0)
+        fall = rise - change
+        if not all_finite((rise + fall,)):
             break
-        gain, loss, previous = gains[3], losses[3], x[row + THREE]
-        out[row] = _share(gains[0], losses[0])
-        out[row + ONE] = _share(gains[1], losses[1])
-        out[row + TWO] = _share(gains[2], losses[2])
-        out[row + THREE] = _share(gain, loss)
-        row += FOUR
+        gains, gain = group_sums(gain, powers, rise)
+        losses, loss = group_sums(loss, powers, fall)
+        total = gains + losses
+        store((out,), row, (where(total == 0.0, 50.0, 100.0 * (gains / total)),))
+        previous = values
+        row += WIDTH
     end_group(state, gain, row)
     end_group(state[_LOSSES], loss, row)
-    state[_BEFORE] = previous
+    state[_BEFORE] = last_lanes((previous,))[0]
     return int(row)
 
 
@@ -177,7 +174,7 @@ def atr_update(state, high, low, close, out):  # type: ignore[no-untyped-def]
             row += 1
 
 
-@kernel
+@inlined
 def _advance_atr(state, high, low, close):  # type: ignore[no-untyped-def]
     previous = state[_CLOSE]
     reach = _true_range(high, low, previous)
@@ -196,25 +193,21 @@ def _true_range(high, low, previous):  # type: ignore[no-untyped-def]
 @kernel
 def _atr_groups(state, high, low, close, out):  # type: ignore[no-untyped-def]
     base, powers = group_base(state)
-    weight, previous = state[_ATR_WEIGHT], state[_CLOSE]
+    previous = in_each(state[_CLOSE])
     row = np.uint64(0)
-    while row + FOUR <= np.uint64(len(close)):
-        range0 = _true_range(high[row], low[row], previous)
-        range1 = _true_range(high[row + ONE], low[row + ONE], close[row])
-        range2 = _true_range(high[row + TWO], low[row + TWO], close[row + ONE])
-        range3 = _true_range(high[row + THREE], low[row + THREE], close[row + TWO])
-        sums, check = group_sums(base, powers, range0, range1, range2, range3)
-        check += close[row] + close[row + ONE] + (close[row + TWO] + close[row + THREE])
-        if check - check != 0.0:
+    while row + WIDTH <= np.uint64(len(close)):
+        fetch((high, low, close), row + AHEAD)
+        highs, lows, closes = load((high, low, close), row)
+        before = before_each(closes, previous)
+        reach = where(before > highs, before, highs) - where(before < lows, before, lows)
+        if not all_finite((reach, closes)):
             break
-        base, previous = sums[3], close[row + THREE]
-        out[row] = weight * sums[0]
-        out[row + ONE] = weight * sums[1]
-        out[row + TWO] = weight * sums[2]
-        out[row + THREE] = weight * base
-        row += FOUR
+        sums, base = group_sums(base, powers, reach)
+        store((out,), row, (state[_ATR_WEIGHT] * sums,))
+        previous = closes
+        row += WIDTH
     end_group(state, base, row)
-    state[_CLOSE] = previous
+    state[_CLOSE] = last_lanes((previous,))[0]
     return int(row)
 
 

@@ -7,12 +7,14 @@ import collections
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.arrays import Floats, Integers
 from kernels.bars import COLUMN_NAMES, FILL_TOLERANCE, QUOTE_NAMES, QUOTES, BarColumns
+from kernels.delta_packing import BLOCK, PART, PARTS
 
 Exact = NDArray[np.longdouble]
 _NAN = float("nan")
@@ -473,3 +475,36 @@ def fractional_difference(x: Floats, order: float) -> Floats:
     for row in range(len(weights) - 1, len(x)):
         out[row] = np.dot(weights, x[row - len(weights) + 1 : row + 1][::-1])
     return out
+
+
+def split_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.concatenate([values.view(np.uint8)[byte :: values.itemsize] for byte in range(values.itemsize)])
+
+
+def pack_deltas(values: Integers) -> NDArray[np.uint8]:
+    numbers = values.tolist()
+    encoded = _varint(BLOCK) + _varint(PARTS) + _varint(len(numbers)) + _varint(_zigzag(numbers[0] if numbers else 0))
+    deltas = [_wrapped(later - earlier) for earlier, later in itertools.pairwise(numbers)]
+    for start in range(0, len(deltas), BLOCK):
+        block = deltas[start : start + BLOCK]
+        excess = [delta - min(block) for delta in block]
+        parts = [excess[part * PART : (part + 1) * PART] for part in range(PARTS)]
+        widths = [max(part, default=0).bit_length() for part in parts]
+        encoded += _varint(_zigzag(min(block))) + bytes(widths)
+        for part, width in zip(parts, widths, strict=True):
+            packed = sum(number << width * place for place, number in enumerate(part))
+            encoded += packed.to_bytes(width * PART // 8, "little")
+    return np.frombuffer(encoded, np.uint8)
+
+
+def _varint(number: int) -> bytes:
+    sevens = [number >> 7 * place & 127 for place in range(max(1, -(-number.bit_length() // 7)))]
+    return bytes([*(seven | 128 for seven in sevens[:-1]), sevens[-1]])
+
+
+def _zigzag(number: int) -> int:
+    return 2 * number if number >= 0 else -2 * number - 1
+
+
+def _wrapped(number: int) -> int:
+    return (number + 2**63) % 2**64 - 2**63

@@ -2,63 +2,67 @@
 
 import math
 
-import numpy as np
-
 from kernels.arrays import Floats, run
-from kernels.compilation import kernel
-from kernels.joint import COLUMNS, ROOM, WINDOW, joint_state, left_in_block, sum_rows
+from kernels.compilation import inlined, kernel
+from kernels.lanes import SUM, square_root, where
+from kernels.rolling import finite
+from kernels.window_folds import fold_state, fold_windows
 
 
-def pair_state(window: int) -> Floats:
-    """State of every kernel here, as `joint` describes it; `window` is at least 2."""
-    return joint_state(window, least=2)
+def rolling_cov_state(window: int) -> Floats:
+    """State of `rolling_cov`."""
+    return fold_state(window, inputs=2, terms=3, least=2)
 
 
-rolling_cov_state = rolling_corr_state = pair_state
+def rolling_corr_state(window: int) -> Floats:
+    """State of `rolling_corr`."""
+    return fold_state(window, inputs=2, terms=5, least=2)
 
 
-@kernel
-def _statistic(normed, sums, row, n):  # type: ignore[no-untyped-def]
-    """The covariance of a window, or the correlation if `normed`."""
-    share = 1.0 / n
-    left = sums[0, row] + (sums[0, row] - sums[0, row])  # turns an infinity into NaN
-    right = sums[1, row] + (sums[1, row] - sums[1, row])
-    both = sums[4, row] - left * (right * share)
-    if not normed:
-        return both * (1.0 / (n - 1.0))
-    lefts = sums[2, row] - left * (left * share)
-    rights = sums[3, row] - right * (right * share)
-    corr = both / (math.sqrt(lefts) * math.sqrt(rights))
-    corr = 1.0 if corr > 1.0 else -1.0 if corr < -1.0 else corr
-    return corr if lefts > 0.0 and rights > 0.0 else math.nan
+@inlined
+def _products(values, anchors, place):  # type: ignore[no-untyped-def]
+    left, right = values[0] - anchors[0], values[1] - anchors[1]
+    return left, right, left * right
 
 
-@kernel
-def _update_pair(state, x, y, out, normed):  # type: ignore[no-untyped-def]
-    width = min(int(state[WINDOW]), len(x))
-    room = state[ROOM : ROOM + COLUMNS] if len(x) == 1 else np.empty(COLUMNS * width)
-    sums = room.reshape(COLUMNS, width)
-    start = 0
-    while start < len(x):
-        rows = left_in_block(state, len(x) - start)
-        part = slice(start, start + rows)
-        sum_rows(state, x[part], y[part], False, sums)
-        made = out[part]
-        for row in range(np.uint64(rows)):
-            made[row] = _statistic(normed, sums, row, state[WINDOW])
-        start += rows
-    if len(x) == 1:
-        room[:] = 0.0  # a state holds nothing that depends on how the rows were cut
+@inlined
+def _products_and_squares(values, anchors, place):  # type: ignore[no-untyped-def]
+    left, right = values[0] - anchors[0], values[1] - anchors[1]
+    return left, right, left * right, left * left, right * right
+
+
+@inlined
+def _about_means(sums, window):  # type: ignore[no-untyped-def]
+    """(sum of the left, of the right, of their products about the means); NaN where one is infinite."""
+    left, right = finite(sums[0]), finite(sums[1])
+    return left, right, sums[2] - left * (right * (1.0 / window))
+
+
+@inlined
+def _covariance(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    _, _, both = _about_means(sums, window)
+    return (both * (1.0 / (window - 1.0)),)
+
+
+@inlined
+def _correlation(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    left, right, both = _about_means(sums, window)
+    lefts = sums[3] - left * (left * (1.0 / window))
+    rights = sums[4] - right * (right * (1.0 / window))
+    corr = both / (square_root(lefts) * square_root(rights))
+    corr = where(corr > 1.0, 1.0, where(corr < -1.0, -1.0, corr))
+    return (where(lefts > 0.0, where(rights > 0.0, corr, math.nan), math.nan),)
 
 
 @kernel
 def rolling_cov_update(state, x, y, out):  # type: ignore[no-untyped-def]
-    _update_pair(state, x, y, out, False)
+    fold_windows(state, (x, y), (out,), (0.0, 0.0, 0.0), _products, SUM, _covariance)
 
 
 @kernel
 def rolling_corr_update(state, x, y, out):  # type: ignore[no-untyped-def]
-    _update_pair(state, x, y, out, True)
+    zeros = (0.0, 0.0, 0.0, 0.0, 0.0)
+    fold_windows(state, (x, y), (out,), zeros, _products_and_squares, SUM, _correlation)
 
 
 def rolling_cov(x: Floats, y: Floats, window: int, out: Floats | None = None) -> Floats:

@@ -1,211 +1,153 @@
 """Statistics of the last `window` rows that rest on sums: sum, mean, variance, standard deviation, z-score.
 
-How the sums are made, and why any cut of the rows gives the same bits, stands in `block_sums`. What is made of them
-vectorises. A window that holds a NaN or an infinity gives NaN, and only such a window.
+How the sums are made, and why any cut of the rows gives the same bits, stands in `window_folds`. A window that holds a
+NaN or an infinity gives NaN, and only such a window.
 """
 
-import math
+from kernels.arrays import Floats, run, run_many
+from kernels.compilation import inlined, kernel
+from kernels.lanes import SUM, square_root, where
+from kernels.window_folds import fold_state, fold_windows
 
-import numpy as np
-
-from kernels.arrays import Floats, checked_count, run, run_many
-from kernels.block_sums import (
-    FEW,
-    KIND,
-    POSITION,
-    TILE,
-    WINDOW,
-    advance_moments,
-    keep_block,
-    known_tails,
-    part_of_block,
-    sum_blocks,
-    sums_state,
-)
-from kernels.compilation import kernel
-
-# What is made of the sums; those up to MEAN need first powers only.
-SUM, MEAN, VARIANCE, STD, ZSCORE = range(5)
-
-
-def statistic_state(window: int, kind: int) -> Floats:
-    """State of one statistic: which one it is stands in the state, so that one compiled function serves all."""
-    state = sums_state(window)
-    state[KIND] = kind
-    return state
+_TOTAL, _MEAN = range(2)  # made of first powers
+_VARIANCE, _STD, _ZSCORE = range(3)  # made of first and second powers
 
 
 def rolling_sum_state(window: int) -> Floats:
     """State of `rolling_sum`."""
-    return statistic_state(window, SUM)
+    return fold_state(window, kind=_TOTAL)
 
 
 def rolling_mean_state(window: int) -> Floats:
     """State of `rolling_mean`."""
-    return statistic_state(window, MEAN)
+    return fold_state(window, kind=_MEAN)
 
 
 def rolling_var_state(window: int) -> Floats:
     """State of `rolling_var`."""
-    return statistic_state(checked_count("window", window, least=2), VARIANCE)
+    return fold_state(window, terms=2, kind=_VARIANCE, least=2)
 
 
 def rolling_std_state(window: int) -> Floats:
     """State of `rolling_std`."""
-    return statistic_state(checked_count("window", window, least=2), STD)
+    return fold_state(window, terms=2, kind=_STD, least=2)
 
 
 def rolling_zscore_state(window: int) -> Floats:
     """State of `rolling_zscore`."""
-    return statistic_state(checked_count("window", window, least=2), ZSCORE)
-
-
-@kernel
-def statistic(kind, value, anchor, sum1, sum2, window):  # type: ignore[no-untyped-def]
-    """What `kind` says of a window with these sums; rounding below zero variance is cut."""
-    sum1 += sum1 - sum1  # turns an infinity into NaN
-    mean = sum1 * (1.0 / window)  # one division a call, not one a row
-    if kind == SUM:
-        return sum1 + anchor * window
-    if kind == MEAN:
-        return anchor + mean
-    variance = (sum2 - sum1 * mean) * (1.0 / (window - 1.0))
-    variance = 0.0 if variance < 0.0 else variance
-    if kind == VARIANCE:
-        return variance
-    std = math.sqrt(variance)
-    if kind == STD:
-        return std
-    score = (value - anchor - mean) / std
-    return 0.0 if std == 0.0 else score
-
-
-@kernel
-def _finish(kind, x, anchors, sums2, width, out):  # type: ignore[no-untyped-def]
-    """Replace first sums by what `kind` says; a loop for each kind, because each vectorises in its own way."""
-    rows = np.uint64(len(x))
-    if kind == SUM:
-        for row in range(rows):
-            out[row] = statistic(SUM, x[row], anchors[row], out[row], 0.0, width)
-    elif kind == MEAN:
-        for row in range(rows):
-            out[row] = statistic(MEAN, x[row], anchors[row], out[row], 0.0, width)
-    elif kind == VARIANCE:
-        for row in range(rows):
-            out[row] = statistic(VARIANCE, x[row], anchors[row], out[row], sums2[row], width)
-    elif kind == STD:
-        for row in range(rows):
-            out[row] = statistic(STD, x[row], anchors[row], out[row], sums2[row], width)
-    else:
-        for row in range(rows):
-            out[row] = statistic(ZSCORE, x[row], anchors[row], out[row], sums2[row], width)
-
-
-@kernel
-def _whole_blocks(state, x, out):  # type: ignore[no-untyped-def]
-    """Take as many whole blocks as have a row after them, and return how many rows that was."""
-    window = int(state[WINDOW])
-    kind = int(state[KIND])
-    tails, coming = np.zeros((2, window + 1)), np.zeros((2, window + 1))
-    known_tails(state, x[0], tails)
-    rows = (len(x) - 1) // window * window
-    tile = min(max(TILE // window, 2) * window, rows)
-    anchors, sums2 = np.empty(tile), np.empty(tile)
-    for start in range(0, rows, tile):
-        stop = min(start + tile, rows)
-        made = out[start:stop]
-        tails, coming = sum_blocks(x[start : stop + 1], window, kind > MEAN, tails, coming, anchors, made, sums2)
-        _finish(kind, x[start:stop], anchors, sums2, state[WINDOW], made)
-    return keep_block(state, x, rows)
-
-
-@kernel
-def _take_part(state, x, out):  # type: ignore[no-untyped-def]
-    anchors, sums2 = np.empty(len(x)), np.empty(len(x))
-    anchors[:] = part_of_block(state, x, out, sums2)
-    _finish(int(state[KIND]), x, anchors, sums2, state[WINDOW], out)
-
-
-@kernel
-def statistic_update(state, x, out):  # type: ignore[no-untyped-def]
-    """Take rows and write the statistic of the window that ends at each; `x` and `out` may not overlap."""
-    window = int(state[WINDOW])
-    row = 0
-    while row < len(x):
-        if state[POSITION] == 0.0 and len(x) - row > window:
-            row += _whole_blocks(state, x[row:], out[row:])
-        stop = min(row + window - int(state[POSITION]), len(x))
-        if stop - row > FEW:
-            _take_part(state, x[row:stop], out[row:stop])
-            row = stop
-        else:
-            anchor, sum1, sum2 = advance_moments(state, x[row])
-            out[row] = statistic(int(state[KIND]), x[row], anchor, sum1, sum2, state[WINDOW])
-            row += 1
-
-
-rolling_sum_update = rolling_mean_update = rolling_var_update = rolling_std_update = statistic_update
-rolling_zscore_update = statistic_update
+    return fold_state(window, terms=2, kind=_ZSCORE, least=2)
 
 
 def rolling_moments_state(window: int) -> Floats:
     """State of `rolling_moments`."""
-    return sums_state(checked_count("window", window, least=2))
+    return fold_state(window, terms=2, least=2)
+
+
+@inlined
+def finite(total):  # type: ignore[no-untyped-def]
+    """A sum, NaN where it is infinite."""
+    return total + (total - total)
+
+
+@inlined
+def _deviation(values, anchors, place):  # type: ignore[no-untyped-def]
+    return (values[0] - anchors[0],)
+
+
+@inlined
+def _total_or_mean(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    total = finite(sums[0])
+    if kind == _TOTAL:
+        return (total + anchors[0] * window,)
+    return (anchors[0] + total * (1.0 / window),)
 
 
 @kernel
-def _finish_moments(x, anchors, sums1, sums2, width, mean, std, zscore):  # type: ignore[no-untyped-def]
-    for row in range(np.uint64(len(x))):
-        sum1 = sums1[row]
-        sum2 = sums2[row]
-        mean[row] = statistic(MEAN, x[row], anchors[row], sum1, sum2, width)
-        std[row] = statistic(STD, x[row], anchors[row], sum1, sum2, width)
-        zscore[row] = statistic(ZSCORE, x[row], anchors[row], sum1, sum2, width)
+def total_update(state, x, out):  # type: ignore[no-untyped-def]
+    """Take rows and write the sum or the mean of the window that ends at each, as the state says."""
+    fold_windows(state, (x,), (out,), (0.0,), _deviation, SUM, _total_or_mean)
+
+
+rolling_sum_update = rolling_mean_update = total_update
+
+
+@inlined
+def _totals(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    (total,) = _total_or_mean(_TOTAL, sums, values, anchors, place, window)
+    (mean,) = _total_or_mean(_MEAN, sums, values, anchors, place, window)
+    return total, mean
 
 
 @kernel
-def _whole_block_moments(state, x, mean, std, zscore):  # type: ignore[no-untyped-def]
-    """`_whole_blocks` for three statistics of the same sums."""
-    window = int(state[WINDOW])
-    tails, coming = np.zeros((2, window + 1)), np.zeros((2, window + 1))
-    known_tails(state, x[0], tails)
-    rows = (len(x) - 1) // window * window
-    tile = min(max(TILE // window, 2) * window, rows)
-    anchors, sums1, sums2 = np.empty(tile), np.empty(tile), np.empty(tile)
-    for start in range(0, rows, tile):
-        stop = min(start + tile, rows)
-        tails, coming = sum_blocks(x[start : stop + 1], window, True, tails, coming, anchors, sums1, sums2)
-        made = slice(start, stop)
-        _finish_moments(x[made], anchors, sums1, sums2, state[WINDOW], mean[made], std[made], zscore[made])
-    return keep_block(state, x, rows)
+def rolling_totals_update(state, x, total, mean):  # type: ignore[no-untyped-def]
+    """Take rows and write sum and mean, for plans that need both."""
+    fold_windows(state, (x,), (total, mean), (0.0,), _deviation, SUM, _totals)
+
+
+@inlined
+def two_powers(values, anchors, place):  # type: ignore[no-untyped-def]
+    """The deviation and its square."""
+    deviation = values[0] - anchors[0]
+    return deviation, deviation * deviation
+
+
+@inlined
+def mean_and_variance(sums, window):  # type: ignore[no-untyped-def]
+    """Of deviations; rounding below zero variance is cut."""
+    total = finite(sums[0])
+    mean = total * (1.0 / window)
+    variance = (sums[1] - total * mean) * (1.0 / (window - 1.0))
+    return mean, where(variance < 0.0, 0.0, variance)
+
+
+@inlined
+def _zscore(deviation, mean, std):  # type: ignore[no-untyped-def]
+    return where(std == 0.0, 0.0, (deviation - mean) / std)
+
+
+@inlined
+def _spread(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    mean, variance = mean_and_variance(sums, window)
+    if kind == _VARIANCE:
+        return (variance,)
+    std = square_root(variance)
+    if kind == _STD:
+        return (std,)
+    return (_zscore(values[0] - anchors[0], mean, std),)
 
 
 @kernel
-def _part_moments(state, x, mean, std, zscore):  # type: ignore[no-untyped-def]
-    rows = len(x)
-    anchors, sums1, sums2 = np.empty(rows), np.empty(rows), np.empty(rows)
-    anchors[:] = part_of_block(state, x, sums1, sums2)
-    _finish_moments(x, anchors, sums1, sums2, state[WINDOW], mean, std, zscore)
+def spread_update(state, x, out):  # type: ignore[no-untyped-def]
+    """Take rows and write variance, standard deviation or z-score, as the state says."""
+    fold_windows(state, (x,), (out,), (0.0, 0.0), two_powers, SUM, _spread)
+
+
+rolling_var_update = rolling_std_update = rolling_zscore_update = spread_update
+
+
+@inlined
+def _moments(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    mean, variance = mean_and_variance(sums, window)
+    std = square_root(variance)
+    return anchors[0] + mean, std, _zscore(values[0] - anchors[0], mean, std)
 
 
 @kernel
 def rolling_moments_update(state, x, mean, std, zscore):  # type: ignore[no-untyped-def]
-    window = int(state[WINDOW])
-    row = 0
-    while row < len(x):
-        if state[POSITION] == 0.0 and len(x) - row > window:
-            row += _whole_block_moments(state, x[row:], mean[row:], std[row:], zscore[row:])
-        stop = min(row + window - int(state[POSITION]), len(x))
-        if stop - row > FEW:
-            part = slice(row, stop)
-            _part_moments(state, x[part], mean[part], std[part], zscore[part])
-            row = stop
-        else:
-            anchor, sum1, sum2 = advance_moments(state, x[row])
-            mean[row] = statistic(MEAN, x[row], anchor, sum1, sum2, state[WINDOW])
-            std[row] = statistic(STD, x[row], anchor, sum1, sum2, state[WINDOW])
-            zscore[row] = statistic(ZSCORE, x[row], anchor, sum1, sum2, state[WINDOW])
-            row += 1
+    fold_windows(state, (x,), (mean, std, zscore), (0.0, 0.0), two_powers, SUM, _moments)
+
+
+@inlined
+def _total_and_moments(kind, sums, values, anchors, place, window):  # type: ignore[no-untyped-def]
+    (total,) = _total_or_mean(_TOTAL, sums, values, anchors, place, window)
+    mean, std, zscore = _moments(kind, sums, values, anchors, place, window)
+    return total, mean, std, zscore
+
+
+@kernel
+def rolling_total_and_moments_update(state, x, total, mean, std, zscore):  # type: ignore[no-untyped-def]
+    """Take rows and write sum, mean, standard deviation and z-score, for plans that need some of them together."""
+    fold_windows(state, (x,), (total, mean, std, zscore), (0.0, 0.0), two_powers, SUM, _total_and_moments)
 
 
 def rolling_sum(x: Floats, window: int, out: Floats | None = None) -> Floats:

@@ -19,6 +19,7 @@ from pipelines.files import move_into, pretty_json, publish_folder, remove_tree,
 from pipelines.ingest import Ingested
 from pipelines.making import Batch, Making, Record
 from pipelines.manifest import Records, add_unplaced, manifest_of, records_of
+from pipelines.parquet_writer import Encoding
 from pipelines.partitions import Place, SymbolBuild
 from pipelines.parts import Entry
 from pipelines.quality import LATE, reason_counts
@@ -67,6 +68,7 @@ def build_store(
     plan: FeaturePlan,
     out: Path,
     config_text: str,
+    encoding: Encoding | None = None,
     replace: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:
@@ -86,6 +88,7 @@ def build_store(
         Density.of(ingested.frame).period(ingested.kind, bars),
         engine_columns(ingested.frame.columns),
         None,
+        encoding or Encoding(),
     )
     with staging_beside(out) as staging:
         records = _run(ingested, making, plan, Place(staging, staging, *_telling(ingested, progress)), {})

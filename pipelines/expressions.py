@@ -7,7 +7,7 @@ and prints as its own definition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -151,7 +151,7 @@ class Kernel:
         state: new state, a float64 vector, from the parameters; raises ValueError where they do not fit.
         inputs: how many expressions it takes, 1 to 4.
         warmup: rows that are NaN at the start, from the parameters.
-        alone: kernels of one output each that give the same bits, for plans that use just one of several outputs.
+        parts: kernels that give some of its outputs, with the same bits, for plans that use no more of them.
     """
 
     names: tuple[str, ...]
@@ -159,7 +159,7 @@ class Kernel:
     state: Callable[..., Floats]
     inputs: int = 1
     warmup: Callable[..., int] = lambda *parameters: 0
-    alone: tuple[Kernel, ...] = field(default=())
+    parts: tuple[Kernel, ...] = field(default=())
 
     def __call__(self, *arguments: Any) -> Call:
         """The first output; `arguments` are the inputs, then the parameters."""
@@ -175,6 +175,11 @@ class Kernel:
         parameters = arguments[self.inputs :]
         self.state(*parameters)  # so that a mistake is found where the feature's name is known
         return tuple(Call(self, parameters, parts, output) for output in range(len(self.names)))
+
+    def at_least(self, names: Set[str]) -> Kernel:
+        """The smallest of itself and its parts that gives these outputs."""
+        able = [kernel for kernel in (*self.parts, self) if names <= set(kernel.names)]
+        return min(able, key=lambda kernel: len(kernel.names))
 
 
 def as_expression(value: Expression | Number) -> Expression:

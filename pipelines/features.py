@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kernels import engine
 from kernels.arrays import Floats, Integers
-from kernels.bars import QUOTE_NAMES, is_same_kind
+from kernels.bars import PRICE_COLUMNS, QUOTE_NAMES, is_same_kind
 from pipelines.bars import BarBuilder, Bars, BarSpec
 from pipelines.catalogue import QUOTE_COLUMNS, expand, parse_feature
 from pipelines.errors import DataError
@@ -38,7 +38,12 @@ class FeaturePlan:
             self._program = compile_program([feature.expression for feature in self.features])
         except (TypeError, ValueError) as error:
             raise DataError(f"features: {error}") from error
-        self._pool = self._program.new_pool()
+        self._places, self._pool = self._program.new_memory()
+
+    @property
+    def reads_prices_only(self) -> bool:
+        """Whether it takes bars of times, prices, volume and dollar alone."""
+        return self._program.inputs == PRICE_COLUMNS
 
     @property
     def quotes_needed(self) -> dict[str, str]:
@@ -96,9 +101,10 @@ class FeaturePlan:
             raise ValueError(
                 f"out: expected a writable, contiguous float32 array {shape}, received {out.dtype} {out.shape}"
             )
-        program = self._program
-        columns = np.ascontiguousarray(bars.columns)
-        advance(program.steps, program.addresses, state, self._pool, columns, out)
+        if len(bars.columns) < self._program.inputs:
+            raise ValueError(f"bars: expected {self._program.inputs} columns, received {len(bars.columns)}")
+        columns = np.ascontiguousarray(bars.columns[: self._program.inputs])
+        advance(self._program.steps, state, self._places, self._pool, columns, out)
         return out
 
 
@@ -107,7 +113,7 @@ class FeatureStream:
 
     def __init__(self, spec: BarSpec, plan: FeaturePlan) -> None:
         self.plan = plan
-        self._builder = BarBuilder(spec)
+        self._builder = BarBuilder(spec, prices_only=plan.reads_prices_only)
         self._features = plan.new_state()
 
     @property

@@ -4,6 +4,7 @@ The path of the copy says where it came from, so that a worker can fetch it agai
 """
 
 import glob
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -81,10 +82,12 @@ def at_hand(path: Path) -> Iterator[None]:
     if origin is None or path.exists():
         yield
         return
+    changed = origin.stat().st_mtime_ns
     make_folder(path.parent)
     with staging_file(path) as file:
         for chunk in origin.chunks():
             file.write(chunk)
+    os.utime(path, ns=(changed, changed))
     try:
         yield
     finally:

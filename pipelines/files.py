@@ -33,7 +33,7 @@ def writing(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be written: {reason}; free some space or give another folder") from error
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """Write `data` so that `path` holds either its old content or all of the new, even after a power loss.
 
     Raises:
@@ -51,6 +51,56 @@ def write_atomic(path: Path, data: bytes) -> None:
             staging.unlink(missing_ok=True)
             raise
         fsync_folder(path.parent)
+
+
+class HashedFile:
+    """A file that is hashed while it is written, and appears under a name when all of it is durable."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Raises:
+            DataError: it cannot be made.
+        """
+        self._staging = folder / f".tmp-{secrets.token_hex(4)}-"
+        self._hash = hashlib.sha256()
+        self.size = 0  # bytes
+        with writing(self._staging):
+            self._file = open(self._staging, "wb")  # noqa: SIM115 - closed by `publish` or `abandon`
+
+    def write(self, data: Any) -> None:
+        """Write bytes, or an array as it lies in memory.
+
+        Raises:
+            DataError: they cannot be written.
+        """
+        with writing(self._staging):
+            self._file.write(data)
+        self._hash.update(data)
+        self.size += memoryview(data).nbytes
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far."""
+        return self._hash.hexdigest()
+
+    def publish(self, name: str) -> None:
+        """Make the file durable and visible.
+
+        Raises:
+            DataError: that is not possible.
+        """
+        with writing(self._staging):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._staging.replace(self._staging.with_name(name))
+            fsync_folder(self._staging.parent)
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        with suppress(OSError):
+            self._file.close()
+        self._staging.unlink(missing_ok=True)
 
 
 @contextmanager

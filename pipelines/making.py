@@ -7,6 +7,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pipelines.bars import BarSpec
+from pipelines.parquet_writer import Encoding
 from pipelines.parts import Period
 
 Record = dict[str, Any]  # of a partition, as `tests/pipelines/test_build.py` lists it
@@ -23,6 +24,7 @@ class Making:
     Attributes:
         columns: what the ticks of any source have beside price and volume, and the engine reads.
         hints: how the sources are to be read; None when they were read before.
+        encoding: of the data files.
     """
 
     features: Sequence[str]
@@ -31,13 +33,16 @@ class Making:
     period: Period
     columns: Sequence[str]
     hints: Mapping[str, Any] | None
+    encoding: Encoding
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "Making":
         """What a store was made with."""
         bars = BarSpec(**manifest["bars"])
         names = ("features", "period", "columns", "hints")
-        return cls(bars=bars, kind=manifest["source_kind"], **{name: manifest[name] for name in names})
+        encoding = Encoding(**manifest["encoding"])
+        found = {name: manifest[name] for name in names}
+        return cls(bars=bars, kind=manifest["source_kind"], encoding=encoding, **found)
 
     def settings(self) -> dict[str, Any]:
         """As a manifest states it."""

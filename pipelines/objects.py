@@ -23,10 +23,11 @@ _COLLAPSED = "s3:"  # what pathlib makes of the scheme
 
 
 @dataclass(frozen=True)
-class Size:
+class Stat:
     """What `stat` tells of an object."""
 
     st_size: int
+    st_mtime_ns: int
 
 
 @dataclass(frozen=True, order=True)
@@ -62,9 +63,10 @@ class ObjectPath:
         """Whether anything is below it."""
         return next(self.rglob("*"), None) is not None
 
-    def stat(self) -> Size:
-        """Its size."""
-        return Size(self._required()["size"])
+    def stat(self) -> Stat:
+        """Its size, and when it changed, to the second."""
+        found = self._required()
+        return Stat(found["size"], int(found["last_modified"].timestamp()) * 10**9)
 
     def version(self) -> str | None:
         """What names this very content of it; None when there is none."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from pipelines import parts
 from pipelines.bars import Bars, tick_arrays
@@ -21,14 +21,15 @@ from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.objects import Location
-from pipelines.parts import STAMP, Entry, Period
+from pipelines.parquet_writer import Columns
+from pipelines.parts import Entry, Period
 from pipelines.quality import reason_counts
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
+from pipelines.store import BASE_COLUMNS
 
-# Rows of a data file, and input rows pushed through the engine at once. Not a power of two: columns of ticks as rows
-# would lie so many bytes apart that they evict each other from every cache, at twice the time.
-PART_ROWS = 500_000
-_WRITING = 2  # files that are encoded and written while the engine goes on
+PART_ROWS = 500_000  # of a data file, or one row group if that is larger
+PUSH_ROWS = 125_000  # input rows that are run through the engine at once
+_WRITING = 4  # row groups that are encoded and written while the engine goes on
 _REJECTED_ROWS = 500_000  # of one quarantine file
 
 
@@ -53,9 +54,13 @@ class Place:
 
 
 class _Writer:
-    """Encodes and writes in a thread of its own, in the order of submission, while the engine goes on."""
+    """Encodes and writes in a thread of its own, in the order of submission, while the engine goes on.
+
+    Nothing is done after a task that failed: what would be done raises the same error.
+    """
 
     def __init__(self) -> None:
+        self._failure: BaseException | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._waiting: deque[Future[Any]] = deque()
 
@@ -69,8 +74,17 @@ class _Writer:
         """Do it when its turn comes; waits while others are before it, and raises what they raised."""
         while len(self._waiting) >= _WRITING:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(task, *arguments))
+        self._waiting.append(self._pool.submit(self._do, task, *arguments))
         return self._waiting[-1]
+
+    def _do(self, task: Callable[..., Any], *arguments: Any) -> Any:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return task(*arguments)
+        except BaseException as error:
+            self._failure = error
+            raise
 
 
 class SymbolBuild:
@@ -150,8 +164,8 @@ class _Partition:
         self.build, self.key = build, key
         self._writer = writer
         self._input: list[pl.DataFrame] = []
-        self._tables: list[pa.Table] = []
-        self._files: list[Future[dict[str, Any]]] = []
+        self._waiting: list[Columns] = []  # rows of less than a row group
+        self._file: parts.PartFile | None = None
         self._rejected: list[pl.DataFrame] = []
         self._quarantine: list[Future[dict[str, Any]]] = []
         self._record: Record = {
@@ -173,9 +187,14 @@ class _Partition:
     def _take_back_tail(self) -> None:
         """The last file is written anew with what follows, unless it is full."""
         files = self._record["files"]
-        if files and files[-1]["rows"] < PART_ROWS:
+        if files and files[-1]["rows"] < self._part_rows:
             item = files.pop()
-            self._tables.append(parts.read_part(self.build.place.folder_of(item), item))
+            self._add(parts.read_part(self.build.place.folder_of(item), item))
+
+    @property
+    def _part_rows(self) -> int:
+        groups = max(PART_ROWS // self.build.making.encoding.row_group_rows, 1)
+        return groups * self.build.making.encoding.row_group_rows
 
     def take(self, rows: pl.DataFrame, rejected: pl.DataFrame, sources: Mapping[int, Named]) -> None:
         """Take rows that come next, and what was rejected beside them."""
@@ -192,40 +211,52 @@ class _Partition:
         if len(rows):
             record["last_input"] = int(rows["timestamp"].to_physical()[-1])
             self._input.append(_conformed(rows, self.build.making))
-            self._push(PART_ROWS)
+            self._push(PUSH_ROWS)
 
     def _push(self, least: int) -> None:
-        """Run input through the engine in pieces of `PART_ROWS`, as long as there are at least so many rows."""
+        """Run input through the engine in pieces of `PUSH_ROWS`, as long as there are at least so many rows."""
         waiting = sum(map(len, self._input))
         while waiting and waiting >= least:
             rows = pl.concat(self._input) if len(self._input) > 1 else self._input[0]
-            piece, rest = rows[:PART_ROWS], rows[PART_ROWS:]
+            piece, rest = rows[:PUSH_ROWS], rows[PUSH_ROWS:]
             self._input = [rest] if len(rest) else []
             waiting = len(rest)
             self._add(self._run(piece))
 
-    def _run(self, rows: pl.DataFrame) -> pa.Table:
+    def _run(self, rows: pl.DataFrame) -> Columns:
         making = self.build.making
         if making.kind == "candles":
-            return self._table(*self.build.stream.push_bars(Bars.from_candles(rows)))
-        return self._table(*self.build.stream.push_ticks(*tick_arrays(rows)))
+            return self._columns(*self.build.stream.push_bars(Bars.from_candles(rows)))
+        return self._columns(*self.build.stream.push_ticks(*tick_arrays(rows)))
 
-    def _table(self, bars: Bars, matrix: Any) -> pa.Table:
-        stamps = ("timestamp", "last_timestamp")
-        columns: dict[str, Any] = {name: pa.array(getattr(bars, name), STAMP) for name in stamps}
-        columns |= {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")}
-        columns |= dict(zip(self.build.making.features, matrix.T, strict=True))
-        return pa.table(columns)
+    def _columns(self, bars: Bars, matrix: Any) -> Columns:
+        columns = {name: getattr(bars, name) for name in BASE_COLUMNS}
+        return columns | dict(zip(self.build.making.features, matrix.T, strict=True))
 
-    def _add(self, table: pa.Table) -> None:
-        self._tables.append(table)
-        while sum(map(len, self._tables)) >= PART_ROWS:
-            rows = pa.concat_tables(self._tables)
-            self._write(rows.slice(0, PART_ROWS))
-            self._tables = [rows.slice(PART_ROWS)]
+    def _add(self, columns: Columns) -> None:
+        """Hand over whole row groups: the bytes of a file must not tell how its rows came."""
+        self._waiting.append(columns)
+        size = self.build.making.encoding.row_group_rows
+        rows = sum(map(_length, self._waiting))
+        if rows >= size:
+            joined = _joined(self._waiting)
+            for start in range(0, rows - size + 1, size):
+                self._writer.submit(self._write, _cut_out(joined, start, start + size))
+            self._waiting = [_cut_out(joined, rows - rows % size, rows)]
 
-    def _write(self, rows: pa.Table) -> None:
-        self._files.append(self._writer.submit(_write_part, self.build.place.root, self.build.symbol, self.key, rows))
+    def _write(self, columns: Columns) -> None:
+        """In the writer's thread."""
+        if self._file is None:
+            place, making = self.build.place, self.build.making
+            self._file = parts.PartFile(place.root, self.build.symbol, self.key, making.encoding)
+        self._file.write(columns)
+        if self._file.rows == self._part_rows:
+            self._close_file()
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._record["files"].append(self._file.finish())
+            self._file = None
 
     def _write_rejected(self) -> None:
         if self._rejected:
@@ -239,29 +270,45 @@ class _Partition:
         self._push(1)
         state = parts.state_bytes(build.stream.state)
         build.before, build.last_input = sha256_bytes(state), self._record["last_input"]
-        rest = self._table(*build.stream.flush()) if last or build.making.closes_with_period else None
-        open_row = rest if last and rest is not None and len(rest) else None
+        rest = self._columns(*build.stream.flush()) if last or build.making.closes_with_period else None
+        open_row = rest if last and rest is not None and _length(rest) else None
         if rest is not None and not last:
             self._add(rest)
-        if sum(map(len, self._tables)):
-            self._write(pa.concat_tables(self._tables))
+        left = _joined(self._waiting)
+        if _length(left):
+            self._writer.submit(self._write, left)
         self._write_rejected()
         return self._writer.submit(self._conclude, state, open_row, last)
 
-    def _conclude(self, state: bytes, open_row: pa.Table | None, last: bool) -> Record:
+    def _conclude(self, state: bytes, open_row: Columns | None, last: bool) -> Record:
         """Write the state and enter the record, after all files before it."""
-        root, symbol, record = self.build.place.root, self.build.symbol, self._record
-        record["files"] = [*record["files"], *(file.result() for file in self._files)]
+        self._close_file()
+        symbol, record, place = self.build.symbol, self._record, self.build.place
         record["quarantine"] = [*record["quarantine"], *(file.result() for file in self._quarantine)]
-        record["open"] = None if open_row is None else parts.write_part(root, symbol, self.key, open_row)
-        record |= {"state": vars(Entry.write(root, parts.state_path(symbol), state)), "is_last": last}
-        self.build.place.finished(record)
+        record["open"] = None
+        if open_row is not None:
+            self._write(open_row)
+            self._close_file()
+            record["open"] = record["files"].pop()
+        written = Entry.write(place.root, parts.state_path(symbol), state)
+        record |= {"state": vars(written), "is_last": last}
+        place.finished(record)
         return record
 
 
-def _write_part(root: Path, symbol: str, key: str, rows: pa.Table) -> dict[str, Any]:
-    # One chunk a column: how rows came must not show in the bytes.
-    return parts.write_part(root, symbol, key, rows.combine_chunks())
+def _length(columns: Columns) -> int:
+    return len(columns["timestamp"]) if columns else 0
+
+
+def _joined(pieces: Sequence[Columns]) -> Columns:
+    filled = [piece for piece in pieces if _length(piece)]
+    if len(filled) < 2:
+        return filled[0] if filled else {}
+    return {name: np.concatenate([piece[name] for piece in filled]) for name in filled[0]}
+
+
+def _cut_out(columns: Columns, start: int, stop: int) -> Columns:
+    return {name: column[start:stop] for name, column in columns.items()}
 
 
 def _cut(batch: Batch, period: Period) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:

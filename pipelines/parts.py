@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from kernels.arrays import Floats
 from pipelines.errors import DataError
 from pipelines.fetched import prefix_told
-from pipelines.files import make_folder, sha256_bytes, sha256_file, write_atomic
+from pipelines.files import HashedFile, make_folder, sha256_bytes, sha256_file, write_atomic
 from pipelines.objects import Location
+from pipelines.parquet_writer import Columns, Encoding, Kind, ParquetWriter
 
 RETIRED = "_retired"
 
 Period = Literal["day", "month", "year"]
-STAMP = pa.timestamp("ns", tz="UTC")
 
 
 @dataclass(frozen=True)
@@ -84,42 +84,72 @@ def symbol_folder(symbol: str) -> str:
     return f"symbol={quote(symbol, safe='^')}"
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet. Byte-stream split and no dictionary: float columns barely repeat, and pyarrow's defaults
-    write about three times slower for larger files."""
-    floats = {field.name for field in table.schema if pa.types.is_floating(field.type)}
-    encodings = {
-        field.name: "BYTE_STREAM_SPLIT" if field.name in floats else "DELTA_BINARY_PACKED" for field in table.schema
-    }
-    buffer = io.BytesIO()
-    pq.write_table(
-        table,
-        buffer,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=False,
-        column_encoding=encodings,
-        write_statistics=["timestamp"],
-    )
-    return buffer.getvalue()
+class PartFile:
+    """A data file of one symbol and period under way: rows are encoded, hashed and written group by group.
+
+    Attributes:
+        rows: written so far.
+    """
+
+    def __init__(self, root: Path, symbol: str, key: str, encoding: Encoding) -> None:
+        self._folder = f"{symbol_folder(symbol)}/date={key}"
+        make_folder(root / self._folder)
+        self._file = HashedFile(root / self._folder)
+        self._told = {"symbol": symbol, "date": key}
+        self._encoding = encoding
+        self._writer: ParquetWriter | None = None
+        self._span: list[int] = []
+        self.rows = 0
+
+    def write(self, columns: Columns) -> None:
+        """Write rows, `timestamp` among their columns; every call but the last takes whole row groups.
+
+        Raises:
+            DataError: other columns than before, or they cannot be written; the file is gone then.
+        """
+        if self._writer is None:
+            self._writer = ParquetWriter(self._file, kinds_of(columns), self._encoding)
+        try:
+            self._writer.write(columns)
+        except BaseException:
+            self._file.abandon()
+            raise
+        self._span = [self._span[0] if self._span else int(columns["timestamp"][0]), int(columns["timestamp"][-1])]
+        self.rows += len(columns["timestamp"])
+
+    def finish(self) -> dict[str, Any]:
+        """Make the file durable; returns its manifest entry."""
+        if self._writer is None:
+            raise RuntimeError(f"{self._folder}: a part without rows")
+        try:
+            self._writer.finish()
+            name = f"part-{self._file.sha256[:12]}.parquet"
+            self._file.publish(name)
+        except BaseException:
+            self._file.abandon()
+            raise
+        entry = {"path": f"{self._folder}/{name}", "sha256": self._file.sha256, "size": self._file.size}
+        return {**entry, **self._told, "rows": self.rows, "first": self._span[0], "last": self._span[1]}
 
 
-def write_part(root: Path, symbol: str, key: str, table: pa.Table) -> dict[str, Any]:
-    """Write rows of one symbol and period below `root`; returns their manifest entry."""
-    data = parquet_bytes(table)
-    entry = Entry.write(root, f"{symbol_folder(symbol)}/date={key}/part-{{hash}}.parquet", data)
-    stamps = table["timestamp"]
-    first, last = (stamps[at].cast(pa.int64()).as_py() for at in (0, len(stamps) - 1))
-    return {**vars(entry), "symbol": symbol, "date": key, "rows": len(table), "first": first, "last": last}
+_TIMES = ("timestamp", "last_timestamp")
+_KIND_OF: dict[np.dtype[Any], Kind] = {np.dtype(np.float32): "float32", np.dtype(np.float64): "float64"}
 
 
-def read_part(root: Location, item: Mapping[str, Any]) -> pa.Table:
-    """The rows of a manifest's data file.
+def kinds_of(columns: Columns) -> dict[str, Kind]:
+    """What the columns of a data file hold."""
+    return {name: "timestamp" if name in _TIMES else _KIND_OF[column.dtype] for name, column in columns.items()}
+
+
+def read_part(root: Location, item: Mapping[str, Any]) -> Columns:
+    """The columns of a manifest's data file.
 
     Raises:
         DataError: it is missing or not what was written.
     """
-    return pq.read_table(pa.BufferReader(Entry.of(item).read(root / item["path"])))
+    table = pq.read_table(pa.BufferReader(Entry.of(item).read(root / item["path"])))
+    times = {name: table[name].cast(pa.int64()) for name in _TIMES}
+    return {name: times.get(name, table[name]).to_numpy() for name in table.column_names}
 
 
 def period_key(stamp: int, period: Period) -> str:

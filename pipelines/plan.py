@@ -1,19 +1,20 @@
 """From expressions to a program for `kernels.engine`: each distinct part once, slots reused when they are free."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels import engine
 from kernels.arrays import Floats
-from kernels.bars import COLUMN_NAMES
+from kernels.bars import COLUMN_NAMES, COLUMNS, PRICE_COLUMNS
+from kernels.operations import OPERATIONS
 from pipelines.expressions import Call, Column, Constant, Expression, Kernel, Operation
 
 # Part of every saved state: raise it when a kernel's state or values change, so that older states are refused.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 _Key = tuple[Kernel, tuple[int | float, ...], tuple[Expression, ...]]
 
@@ -23,24 +24,26 @@ class Program:
     """What `kernels.engine.advance` takes.
 
     Attributes:
-        steps, addresses: see `advance`. constants: value of each slot that is filled once.
+        steps: see `advance`. inputs: how many columns of bars it is given, all or those of prices alone.
+        outputs: how many. constants: value of each slot that is filled once.
         initial: the state before the first row; its first number is the fingerprint of the program.
-        kernels: kept alive because `addresses` point into them.
+        kernels: kept alive because the addresses in `steps` point into them.
     """
 
     steps: NDArray[np.int64]
-    addresses: NDArray[np.int64]
+    inputs: int
+    outputs: int
     slots: int
     constants: dict[int, float]
     initial: Floats
     kernels: list[Kernel]
 
-    def new_pool(self) -> Floats:
-        """Working memory, for one thread."""
+    def new_memory(self) -> tuple[NDArray[np.int64], Floats]:
+        """Working memory, for one thread: the table of places and the pool of slots."""
         pool = engine.new_pool(self.slots)
         for slot, value in self.constants.items():
             pool[slot * engine.BLOCK : (slot + 1) * engine.BLOCK] = value
-        return pool
+        return np.zeros(self.inputs + self.outputs + self.slots, np.int64), pool
 
 
 def fingerprint(outputs: Sequence[Expression]) -> float:
@@ -62,7 +65,6 @@ def compile_program(outputs: Sequence[Expression]) -> Program:
 class _Compiler:
     outputs: Sequence[Expression]
     _steps: list[list[int]] = field(default_factory=list)
-    _addresses: list[int] = field(default_factory=list)
     _slot_of: dict[Expression, int] = field(default_factory=dict)
     _free: list[int] = field(default_factory=list)
     _slots: int = 0
@@ -73,14 +75,18 @@ class _Compiler:
     def program(self) -> Program:
         self._states.append(np.array([fingerprint(self.outputs)]))
         self._count_uses()
+        read = {part.name for part in self._uses if isinstance(part, Column)}
+        self._inputs = PRICE_COLUMNS if read <= set(COLUMN_NAMES[:PRICE_COLUMNS]) else COLUMNS
         for constant in [part for part in self._uses if isinstance(part, Constant)]:
-            self._constants[self._new_slot(constant)] = constant.value
-        for column, output in enumerate(self.outputs):
-            self._add_step(engine.EMIT, [self._place(output)], [], output=column)
+            self._new_slot(constant)
+            self._constants[self._slot_of[constant]] = constant.value
+        for number, output in enumerate(self.outputs):
+            self._steps.append(engine.emission(self._place(output), self._inputs + number))
             self._use(output)
         return Program(
             steps=np.array(self._steps, np.int64),
-            addresses=np.array(self._addresses, np.int64),
+            inputs=self._inputs,
+            outputs=len(self.outputs),
             slots=self._slots,
             constants=self._constants,
             initial=np.concatenate(self._states),
@@ -105,72 +111,48 @@ class _Compiler:
                 waiting += part.operands
 
     def _place(self, part: Expression) -> int:
-        """The slot that holds `part`, after the steps that compute it.
-
-        No step writes what it reads: outputs get their slots before the inputs are let go.
-        """
-        if part in self._slot_of:
-            return self._slot_of[part]
+        """The place of `part`, after the steps that compute it: inputs come first, then outputs, then slots."""
         if isinstance(part, Column):
-            slot = self._new_slot(part)
-            self._add_step(engine.LOAD, [], [slot], column=COLUMN_NAMES.index(part.name))
-        elif isinstance(part, Operation):
-            read = [self._place(operand) for operand in part.operands]
-            self._add_step(engine.OPERATIONS.index(part.name), read, [self._new_slot(part)])
-            for operand in part.operands:
-                self._use(operand)
-        elif isinstance(part, Call):
-            self._call(part)
-        return self._slot_of[part]
+            return COLUMN_NAMES.index(part.name)
+        if part not in self._slot_of:
+            if isinstance(part, Operation):
+                self._add_call(OPERATIONS[part.name], np.empty(0), part.operands, [part])
+            elif isinstance(part, Call):
+                self._call(part)
+        return self._inputs + len(self.outputs) + self._slot_of[part]
 
     def _call(self, part: Call) -> None:
-        wanted = self._wanted[_key(part)]
-        kernel, outputs = part.kernel, range(len(part.kernel.names))
-        if kernel.alone and len(wanted) == 1:
-            kernel, outputs = kernel.alone[part.output], range(part.output, part.output + 1)
-        read = [self._place(operand) for operand in part.operands]
-        written = [self._new_slot(Call(part.kernel, part.parameters, part.parts, output)) for output in outputs]
-        for operand in part.operands:
-            self._use(operand)
-        state = kernel.state(*part.parameters)
-        first = sum(map(len, self._states))
-        self._states.append(state)
+        wanted = {part.kernel.names[output] for output in self._wanted[_key(part)]}
+        kernel = part.kernel.at_least(wanted)
+        made = [replace(part, output=part.kernel.names.index(name)) for name in kernel.names]
+        self._add_call(kernel.update, kernel.state(*part.parameters), part.operands, made)
         self._kernels.append(kernel)
-        code = engine.call_code(len(read), len(written))
-        address = engine.address_of(kernel.update, 1 + len(read) + len(written))
-        self._add_step(code, read, written, state=(first, first + len(state)), address=address)
-        for output in set(outputs) - wanted:
-            self._release(Call(part.kernel, part.parameters, part.parts, output))
+        for name, output in zip(kernel.names, made, strict=True):
+            if name not in wanted:
+                self._release(output)
 
-    def _add_step(
-        self,
-        code: int,
-        read: list[int],
-        written: list[int],
-        *,
-        state: tuple[int, int] = (0, 0),
-        address: int = 0,
-        column: int | None = None,
-        output: int | None = None,
+    def _add_call(
+        self, update: Callable[..., None], state: Floats, operands: Sequence[Expression], made: Sequence[Expression]
     ) -> None:
-        step = [0] * engine.STEP
-        step[engine.CODE : engine.STATE_END + 1] = [code, *state]
-        places = [slot * engine.SLOT_BYTES for slot in read] if column is None else [column]
-        step[engine.READ : engine.READ + len(places)] = places
-        targets = [slot * engine.SLOT_BYTES for slot in written] if output is None else [output]
-        step[engine.WRITTEN : engine.WRITTEN + len(targets)] = targets
-        self._steps.append(step)
-        self._addresses.append(address)
+        """No step writes what it reads: what is made gets its slots before the operands are let go."""
+        places = [self._place(part) for part in operands]
+        for part in made:
+            self._new_slot(part)
+            places.append(self._place(part))
+        for part in operands:
+            self._use(part)
+        start = sum(map(len, self._states))
+        self._states.append(state)
+        self._steps.append(engine.call(update, start, len(state), places))
 
-    def _new_slot(self, part: Expression) -> int:
+    def _new_slot(self, part: Expression) -> None:
         slot = self._free.pop() if self._free else self._slots
         self._slots = max(self._slots, slot + 1)
         self._slot_of[part] = slot
-        return slot
 
     def _use(self, part: Expression) -> None:
         self._uses[part] -= 1
-        if self._uses[part] == 0 and not isinstance(part, Constant):
+        if self._uses[part] == 0 and not isinstance(part, Column | Constant):
             self._release(part)
 
     def _release(self, part: Expression) -> None:

@@ -112,8 +112,9 @@ class FileRun:
     path: Path
     symbol: str
     hints: SourceHints
-    size: int
+    stamp: tuple[int, int]  # bytes, and when it changed
     settled: Settled | None = None  # how it is read, where that is known
+    start: int | None = None  # time before which rows need not be read
     part: int = 0
     last: int = _LAST
 
@@ -143,23 +144,37 @@ class FileRun:
             yield Batch(pl.DataFrame(), waiting.with_columns(pl.col("_stamp").clip(lower_bound=self.first)))
 
     def _read(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        with at_hand(self.path):
+            yield from self._read_at_hand()
+
+    def _read_at_hand(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         try:
-            with at_hand(self.path):
-                for rows, rejected, _ in canonical_batches(self.path, self.hints, self.size, self.settled):
-                    yield rows, rejected
+            for rows, rejected, _ in canonical_batches(
+                self.path, self.hints, self.stamp[0], self.settled, start=self.start
+            ):
+                yield rows, rejected
         except DamagedError as error:
             raise UnreadableError(self.source, str(error)) from error
+        now, is_text = self.path.stat(), detect_format(self.path) == "text"
+        if now.st_size < self.stamp[0] or (not is_text and (now.st_size, now.st_mtime_ns) != self.stamp):
+            raise DataError(f"{self.path}: was changed while it was read; run the same command again")
 
 
 def canonical_batches(
-    path: Path, hints: SourceHints, size: int, settled: Settled | None = None
+    path: Path, hints: SourceHints, size: int, settled: Settled | None = None, *, start: int | None = None
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, int]]:
-    """(good rows in the order of the file, rejected rows, rows in) of a file that can be streamed, batch by batch."""
+    """(good rows in the order of the file, rejected rows, rows in) of a file that can be streamed, batch by batch.
+
+    Args:
+        start: time before which rows of a file in time order may be left out.
+    """
     stream = open_stream(path, detect_format(path), hints, size=size)
     if stream is None:
         raise DataError(f"{path}: was changed while the archive was read; run the same command again")
     settled = without_symbols(settled or settle(path, stream.head, hints)[0], stream.constants)
-    for table in stream.tables(columns_of(settled)):
+    position = settled.mapping.positions.get("timestamp")
+    skipped = 0 if start is None or position is None else stream.rows_before(position, start)
+    for table in stream.tables(columns_of(settled), skipped):
         yield read_batch(settled, table)
 
 

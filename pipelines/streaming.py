@@ -2,7 +2,8 @@
 encoded and written."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
@@ -108,11 +109,12 @@ def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[
     files = {source.number: str(source.path) for source in task.sources}
     stream = Screen(symbol, task.flavour, files, rejected).batches(merged(runs, start=start))
     build = SymbolBuild(place, symbol, task.making, plan, task.work.standing)
-    return build.run(read_ahead(stream), task.names)
+    with closing(read_ahead(stream)) as batches:
+        return build.run(batches, task.names)
 
 
 def _runs(task: Task, source: Source) -> Iterator[Run]:
-    return runs_of(source, task.work.symbol, task.hints, task.root)
+    return runs_of(source, task.work.symbol, task.hints, task.root, task.work.start)
 
 
 class _Noted:
@@ -134,7 +136,7 @@ class _Noted:
             self._journal.add(LASTS, entry)
 
 
-def read_ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
+def read_ahead(batches: Iterable[Batch]) -> Generator[Batch, None, None]:
     """The same batches, made in a thread of their own some steps ahead."""
     queue: Queue[Batch | BaseException | None] = Queue(_AHEAD)
     stopped = threading.Event()

@@ -5,12 +5,12 @@ rows of every other file are sorted into the spill, canonical and by symbol, as 
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pipelines import parts
 from pipelines.density import Density
 from pipelines.fetched import origin_of
 from pipelines.files import make_folder, sha256_file, write_atomic
+from pipelines.making import Named
 from pipelines.quality import reason_counts
 from pipelines.runs import NONE_PLACED, FileRun, Run, SpilledRun, canonical_batches, read_spilled
 from pipelines.schema import SourceHints
@@ -34,10 +35,23 @@ SPILL = "_spill"
 STREAMED_BYTES = 32 << 20  # of a text; smaller ones are read whole, on the evidence of all their rows
 STREAMED_GZIP_BYTES = 8 << 20
 STREAMED_ROWS = 50_000  # of a columnar file
-SPILLED_ROWS = 4_000_000  # sorted at once when a large file has to be sorted: 200 to 300 MB
-_BEGINNING = 1_000  # rows that tell two files apart
+SPILLED_ROWS = 1_500_000  # sorted at once when a large file has to be sorted: 100 MB, held three times
+BEGINNING = 1_000  # rows that tell two files apart
 
 Entry = dict[str, Any]
+
+
+class Stamp(NamedTuple):
+    """What a file looks like from outside: bytes, and when it changed, in ns."""
+
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        """Of a file, or of the object that it is the copy of, as it is now."""
+        found = (origin_of(path) or path).stat()
+        return cls(found.st_size, found.st_mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Source:
     number: int
     path: Path
     sha256: str
-    size: int
+    stamp: Stamp
     entry: Entry
     settled: Settled | None = None
 
@@ -67,16 +81,24 @@ class Source:
         return replace(self, entry={**self.entry, "spans": {symbol: self.entry["spans"][symbol]}, "runs": runs})
 
 
-def digests(paths: Sequence[Path]) -> list[tuple[int, str] | None]:
-    """Size and SHA-256 of each file; None of one that has to be fetched first."""
+def key_of(source: Source) -> Named:
+    """What names a source in a manifest."""
+    return source.path.name, source.sha256
+
+
+def digests(paths: Sequence[Path], known: Mapping[tuple[str, Stamp], str]) -> Iterator[tuple[Path, Stamp, str | None]]:
+    """Each file with its SHA-256, of the bytes that were there when the counting began; known ones are not read.
+
+    That of an object in a bucket is None unless it is known: it has to be fetched first.
+    """
+
+    def digest(path: Path) -> tuple[Path, Stamp, str | None]:
+        stamp = Stamp.of(path)
+        told = known.get((str(path), stamp))
+        return path, stamp, told if told or origin_of(path) else sha256_file(path, stamp.size)
+
     with ThreadPoolExecutor(2, thread_name_prefix="hash") as pool:
-        return list(pool.map(lambda path: None if origin_of(path) else digest(path), paths))
-
-
-def digest(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a file, of the bytes that were there when the counting began."""
-    size = path.stat().st_size
-    return size, sha256_file(path, size)
+        yield from pool.map(digest, paths)
 
 
 def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool = True) -> Source:
@@ -90,7 +112,7 @@ def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool =
     """
     kind = detect_format(source.path)
     if _is_large(source, kind):
-        stream = open_stream(source.path, kind, hints, size=source.size)
+        stream = open_stream(source.path, kind, hints, size=source.stamp.size)
         if stream is not None and unpivot(stream.head) is stream.head:
             settled, head = settle(source.path, stream.head, hints)
             if streams and _can_stream(head):
@@ -106,9 +128,9 @@ def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool =
 
 def _is_large(source: Source, kind: Format) -> bool:
     if kind == "text":
-        return source.size > STREAMED_BYTES
+        return source.stamp.size > STREAMED_BYTES
     if kind == "gzip":
-        return source.size > STREAMED_GZIP_BYTES
+        return source.stamp.size > STREAMED_GZIP_BYTES
     return kind in ("parquet", "arrow") and _rows_of(source, kind) > STREAMED_ROWS
 
 
@@ -118,7 +140,7 @@ def _rows_of(source: Source, kind: Format) -> int:
         with suppress(pa.ArrowException, OSError):  # whoever reads it says what is wrong
             return int(pq.read_metadata(source.path).num_rows)
         return 0
-    return source.size // {"text": 40, "gzip": 10}.get(kind, 24)
+    return source.stamp.size // {"text": 40, "gzip": 10}.get(kind, 24)
 
 
 def _can_stream(head: pl.DataFrame) -> bool:
@@ -136,7 +158,7 @@ def _streamed(head: pl.DataFrame, flavour: str, description: str) -> Entry:
         "description": f"{description}; streamed",
         "density": list(vars(Density.of_beginning(head)).values()),
         "spans": {head["symbol"][0]: [int(head["timestamp"].to_physical()[0]), None]},
-        "beginning": _value_sum(head[:_BEGINNING]),
+        "beginning": _value_sum(head[:BEGINNING]),
         "content": None,
         "runs": [],
         "rejected": None,
@@ -162,7 +184,7 @@ def _large_parts(source: Source, hints: SourceHints, head: pl.DataFrame, flavour
     newest_first = _runs_backwards(head)
     pieces: list[tuple[pl.DataFrame, pl.DataFrame, int]] = []
     number = 0
-    for piece in canonical_batches(source.path, hints, source.size):
+    for piece in canonical_batches(source.path, hints, source.stamp.size):
         pieces.append(piece)
         if sum(rows for _, _, rows in pieces) >= SPILLED_ROWS:
             yield _sorted_part(pieces, number, flavour, str(source.path), newest_first=newest_first)
@@ -190,7 +212,7 @@ def _sorted_part(
 
 def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str, description: str) -> Entry:
     """Write sorted rows to the spill; the entry says where the runs of each symbol are."""
-    folder = f"{SPILL}/{source.sha256[:16]}-{source.number}"
+    stem = f"{SPILL}/{source.sha256[:16]}-{source.number}"  # all in one folder: making one costs two syncs
     entry: Entry = {"mode": "spilled", "flavour": flavour, "description": description, "runs": [], "spans": {}}
     density, steps, rejected = Density(0, 0, 0.0, 0.0), [], []
     columns: dict[str, None] = {}
@@ -206,9 +228,9 @@ def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str,
             columns |= dict.fromkeys(part.rows.drop("_file").columns)
             rows_out += len(part.rows)
             content = (content + _value_sum(part.rows)) % 2**64
-            beginning = beginning or _value_sum(part.rows[:_BEGINNING])
+            beginning = beginning or _value_sum(part.rows[:BEGINNING])
             steps.append(part.steps)
-            entry["runs"] += _write_part(root, f"{folder}/{number:06d}.arrow", part)
+            entry["runs"] += _write_part(root, f"{stem}-{number:06d}.arrow", part)
     for symbol, _, _, _, first, last, _ in entry["runs"]:
         known = entry["spans"].get(symbol, [first, last])
         entry["spans"][symbol] = [min(first, known[0]), max(last, known[1])]
@@ -217,8 +239,8 @@ def _spilled(source: Source, root: Path, found: Iterator[_Sorted], flavour: str,
         "density": list(vars(density).values()),
         "beginning": beginning,
         "content": [rows_out, content],
-        "rejected": _write_frame(root, f"{folder}/rejected.arrow", rejected),
-        "steps": _write_frame(root, f"{folder}/steps.arrow", steps),
+        "rejected": _write_frame(root, f"{stem}-rejected.arrow", rejected),
+        "steps": _write_frame(root, f"{stem}-steps.arrow", steps),
         "unplaced": _write_unplaced(root, unplaced),
         "rows_in": rows_in,
     }
@@ -266,7 +288,7 @@ def _write_frame(root: Path, path: str, frames: Sequence[pl.DataFrame]) -> str |
     buffer = io.BytesIO()
     frame.write_ipc(buffer, compression="uncompressed")  # so that it is mapped, not read
     make_folder((root / path).parent)
-    write_atomic(root / path, buffer.getvalue())
+    write_atomic(root / path, buffer.getbuffer())
     return path
 
 
@@ -283,12 +305,12 @@ def _value_sum(rows: pl.DataFrame) -> int:
     return int(rows.drop(names).hash_rows().to_numpy().sum())
 
 
-def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path) -> Iterator[Run]:
-    """The runs of a symbol in a file that was looked into."""
+def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path, start: int | None) -> Iterator[Run]:
+    """The runs of a symbol in a file that was looked into; of what is streamed, from about `start` on."""
     entry = source.entry
     if entry["mode"] == "streamed":
         first, last = entry["spans"][symbol]
-        run = FileRun(source.number, first, source.path, symbol, hints, source.size, source.settled)
+        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, source.settled, start)
         yield run if last is None else replace(run, last=last)
     for name, path, offset, rows, first, last, part in entry["runs"]:
         if name == symbol:

@@ -82,7 +82,10 @@ class Upload:
                 f"{self.out}: another writer published while this build was under way, and this one is refused; run "
                 "the same command again to go on from what is there now"
             )
-        (self.out / FOLDER).delete()  # of other plans too: what they went on from is no more
+
+    def clear(self) -> None:
+        """Remove the journal, that of other plans too: what they went on from is no more."""
+        (self.out / FOLDER).delete()
 
     def require_vacant(self) -> None:
         """Raises DataError when something is there that is neither a store nor what a build of one left."""

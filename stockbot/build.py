@@ -14,6 +14,7 @@ from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.making import Kind
 from pipelines.objects import is_remote, located
+from pipelines.parquet_writer import Encoding
 from pipelines.schema import SourceHints
 from stockbot.cluster import LOCAL, cluster_builder
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
@@ -122,6 +123,7 @@ def archive_request(
         plan=FeaturePlan(config.features),
         out=place,
         config_text=config.to_yaml(),
+        encoding=Encoding(**config.store.model_dump()),
         scratch=scratch or _SCRATCH,
         replace=replace,
         accept=accept,

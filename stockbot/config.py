@@ -73,6 +73,20 @@ class BarsConfig(_Section):
         return self
 
 
+class StoreConfig(_Section):
+    """How the files of a feature store are encoded; `docs/encoding.md` has the measurements."""
+
+    codec: Literal["none", "snappy", "lz4", "zstd"] = "lz4"
+    level: int | None = Field(None, ge=1, le=22)
+    row_group_rows: int = Field(125_000, ge=1024, le=1 << 24)
+
+    @model_validator(mode="after")
+    def _level_fits_codec(self) -> Self:
+        if self.level is not None and self.codec != "zstd":
+            raise ValueError(f"`level` of {self.codec}: expected null, levels are of zstd; received {self.level}")
+        return self
+
+
 class LabelsConfig(_Section):
     """What the model learns to say about the HORIZON rows ahead."""
 
@@ -168,6 +182,7 @@ class Config(_Section):
     bars: BarsConfig = BarsConfig()
     features: list[str] = Field(DEFAULT_FEATURES, min_length=1)
     feature_modules: list[str] = []
+    store: StoreConfig = StoreConfig()
     labels: LabelsConfig = LabelsConfig()
     windows: WindowsConfig = WindowsConfig()
     split: SplitConfig = SplitConfig()

@@ -7,7 +7,9 @@ import numpy as np
 from numba import float64
 
 import kernels
+from kernels.byte_streams import split_bytes
 from kernels.compilation import CACHE_FOLDER
+from kernels.delta_packing import pack_deltas
 from kernels.table import row_kernels
 from pipelines.features import FeaturePlan, FeatureStream
 from stockbot.build import bar_spec
@@ -15,7 +17,7 @@ from stockbot.config import Config
 
 
 def warm_up(config: Config) -> dict[str, Any]:
-    """Compile every public kernel, the bars, labels and windows, and the plan of the configured features.
+    """Compile every public kernel, the bars, labels, windows and encoders, and the plan of the configured features.
 
     Returns:
         seconds it took, how many compiled forms it added to the cache, and where that is.
@@ -44,6 +46,8 @@ def _compile_the_rest() -> None:
     kernels.direction(kernels.horizon_return(price, 1))
     for dtype in (np.float32, np.float64):
         kernels.gather_windows(np.zeros((3, 1), dtype), np.zeros(1, np.int64), 2)
+        split_bytes(np.zeros(3, dtype))
+    pack_deltas(timestamp)
 
 
 def _compile_stream(config: Config) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from kernels import (
     clock,
     directional,
+    extreme_ages,
     extremes,
     lagged,
     moments,
@@ -32,22 +33,26 @@ def _rolling(name: str, update: Callable[..., None], state: Callable[..., object
     return Kernel((name,), update, state, inputs, _window)  # type: ignore[arg-type]
 
 
-rolling_sum = _rolling("rolling_sum", rolling.rolling_sum_update, rolling.rolling_sum_state)
-rolling_mean = _rolling("rolling_mean", rolling.rolling_mean_update, rolling.rolling_mean_state)
-rolling_std = _rolling("rolling_std", rolling.rolling_std_update, rolling.rolling_std_state)
-rolling_var = _rolling("rolling_var", rolling.rolling_var_update, rolling.rolling_var_state)
-rolling_zscore = _rolling("rolling_zscore", rolling.rolling_zscore_update, rolling.rolling_zscore_state)
-rolling_moments = Kernel(
-    ("rolling_mean", "rolling_std", "rolling_zscore"),
-    rolling.rolling_moments_update,
+_total = _rolling("rolling_sum", rolling.rolling_sum_update, rolling.rolling_sum_state)
+_mean = _rolling("rolling_mean", rolling.rolling_mean_update, rolling.rolling_mean_state)
+_std = _rolling("rolling_std", rolling.rolling_std_update, rolling.rolling_std_state)
+_zscore = _rolling("rolling_zscore", rolling.rolling_zscore_update, rolling.rolling_zscore_state)
+_totals = Kernel((*_total.names, *_mean.names), rolling.rolling_totals_update, rolling.rolling_sum_state)
+_moments = Kernel(
+    (*_mean.names, *_std.names, *_zscore.names), rolling.rolling_moments_update, rolling.rolling_moments_state
+)
+_total_and_moments = Kernel(
+    (*_total.names, *_moments.names),
+    rolling.rolling_total_and_moments_update,
     rolling.rolling_moments_state,
     warmup=_window,
-    alone=(rolling_mean, rolling_std, rolling_zscore),
+    parts=(_total, _mean, _std, _zscore, _totals, _moments),
 )
+rolling_var = _rolling("rolling_var", rolling.rolling_var_update, rolling.rolling_var_state)
 rolling_min = _rolling("rolling_min", extremes.rolling_min_update, extremes.rolling_min_state)
 rolling_max = _rolling("rolling_max", extremes.rolling_max_update, extremes.rolling_max_state)
-rolling_argmin = _rolling("rolling_argmin", extremes.rolling_argmin_update, extremes.rolling_argmin_state)
-rolling_argmax = _rolling("rolling_argmax", extremes.rolling_argmax_update, extremes.rolling_argmax_state)
+rolling_argmin = _rolling("rolling_argmin", extreme_ages.rolling_argmin_update, extreme_ages.rolling_argmin_state)
+rolling_argmax = _rolling("rolling_argmax", extreme_ages.rolling_argmax_update, extreme_ages.rolling_argmax_state)
 rolling_skew = _rolling("rolling_skew", moments.rolling_skew_update, moments.rolling_skew_state)
 rolling_kurt = _rolling("rolling_kurt", moments.rolling_kurt_update, moments.rolling_kurt_state)
 rolling_quantile = _rolling("rolling_quantile", ordered.rolling_quantile_update, ordered.rolling_quantile_state)
@@ -86,19 +91,27 @@ week_sine = Kernel(("week_sine",), clock.week_sine_update, clock.no_state)
 week_cosine = Kernel(("week_cosine",), clock.week_cosine_update, clock.no_state)
 
 
-def mean(x: Expression, window: int) -> Expression:
-    """Rolling mean of at least two rows; shares its sums with `std` and `zscore` of the same rows."""
-    return rolling_moments.outputs(x, window)[0]
+def rolling_sum(x: Expression, window: int) -> Expression:
+    """Rolling sum. A plan makes sum, mean, standard deviation and z-score of the same rows in one pass."""
+    return _total_and_moments.outputs(x, window)[0] if window > 1 else _total(x, window)
 
 
-def std(x: Expression, window: int) -> Expression:
-    """Rolling sample standard deviation."""
-    return rolling_moments.outputs(x, window)[1]
+def rolling_mean(x: Expression, window: int) -> Expression:
+    """Rolling mean."""
+    return _total_and_moments.outputs(x, window)[1] if window > 1 else _mean(x, window)
 
 
-def zscore(x: Expression, window: int) -> Expression:
+def rolling_std(x: Expression, window: int) -> Expression:
+    """Rolling sample standard deviation; at least two rows."""
+    return _total_and_moments.outputs(x, window)[2]
+
+
+def rolling_zscore(x: Expression, window: int) -> Expression:
     """Rolling z-score; 0 where the window is constant."""
-    return rolling_moments.outputs(x, window)[2]
+    return _total_and_moments.outputs(x, window)[3]
+
+
+mean, std, zscore = rolling_mean, rolling_std, rolling_zscore
 
 
 def share(part: Expression, whole: Expression) -> Expression:

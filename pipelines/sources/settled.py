@@ -105,11 +105,11 @@ def read_batch(settled: Settled, table: RawTable) -> tuple[pl.DataFrame, pl.Data
     ------
     DataError : the batch contradicts what the first rows of the file told.
     """
-    if table.frame.is_empty():
-        return pl.DataFrame(), table.rejected, len(table.rejected)
     hints, mapping = settled.hints, settled.mapping
     for name, wanted in settled.chosen.items():
         table = _only(table, mapping.positions[name], name, wanted, selects=getattr(hints, name) == wanted)
+    if table.frame.is_empty():
+        return pl.DataFrame(), table.rejected, len(table.rejected)
     times = read_times(settled.path, table, mapping, hints, settled=settled.form)
     rows = read_values(table, mapping, symbol=settled.symbol, rename=hints.symbol, filled=settled.numbers)
     canonical, reasons = checked_rows(table, rows, times, mapping, hints)

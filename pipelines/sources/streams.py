@@ -1,6 +1,7 @@
 """The raw tables of a file one batch after another, however large the file is."""
 
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pipelines.sources.text import count_lines, plain_table, settle_layout, spli
 
 HEAD_BYTES = 1 << 20  # of a text, on which its layout is settled
 HEAD_ROWS = 8_192
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 BATCH_ROWS = 500_000
 
 
@@ -53,8 +54,11 @@ class Stream(Protocol):
     @property
     def head(self) -> RawTable: ...
 
-    def tables(self, columns: Columns) -> Iterator[RawTable]:
-        """All rows in order, with these columns at least."""
+    def tables(self, columns: Columns, skipped: int = 0) -> Iterator[RawTable]:
+        """All rows in order but the first `skipped`, with these columns at least."""
+
+    def rows_before(self, position: int, stamp: int) -> int:
+        """How many rows can be skipped of a file in time order, for they are older than a time in ns."""
 
 
 def open_stream(path: Path, kind: Format, hints: SourceHints, *, size: int | None = None) -> Stream | None:
@@ -85,7 +89,11 @@ class _TextStream:
         self._layout = settle_layout(str(path), lines, hints)
         self.head = split_lines(str(path), lines[self._layout.start :], self._layout.start + 1, self._layout)
 
-    def tables(self, columns: Columns) -> Iterator[RawTable]:
+    def rows_before(self, position: int, stamp: int) -> int:
+        """None: a text does not say where its rows are."""
+        return 0
+
+    def tables(self, columns: Columns, skipped: int = 0) -> Iterator[RawTable]:
         """As `Stream`; a block without anything odd is read in one step."""
         origin, offset, line = str(self._path), 0, 1
         for block in self._blocks(BATCH_BYTES):
@@ -135,7 +143,9 @@ class _Rows(Protocol):
     names: Sequence[str]
     constants: Mapping[int, str]
 
-    def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]: ...
+    def batches(self, names: Sequence[str], rows: int, skipped: int) -> Iterator[pa.RecordBatch]: ...
+
+    def rows_before(self, position: int, stamp: int) -> int: ...
 
     def group_at(self, row: int) -> tuple[int, Callable[[], Any]]: ...
 
@@ -153,12 +163,16 @@ class _ColumnStream:
             raise DataError(f"{self._path}: the {self._layout} file has no rows; expected at least one row of data")
         return typed_table(str(self._path), first, self._layout)
 
-    def tables(self, columns: Columns) -> Iterator[RawTable]:
+    def rows_before(self, position: int, stamp: int) -> int:
+        """As `Stream`: those of whole groups that the file says are older."""
+        return self._rows.rows_before(position, stamp)
+
+    def tables(self, columns: Columns, skipped: int = 0) -> Iterator[RawTable]:
         """As `Stream`."""
         positions = columns.positions
         names = [self._rows.names[position] for position in positions]
-        row = 1
-        for frame in self._frames(names, BATCH_ROWS):
+        row = 1 + skipped
+        for frame in self._frames(names, BATCH_ROWS, skipped):
             frame = frame.select(
                 pl.col(name).alias(str(position)) for name, position in zip(names, positions, strict=True)
             )
@@ -168,9 +182,9 @@ class _ColumnStream:
             )
             row += len(frame)
 
-    def _frames(self, names: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
+    def _frames(self, names: Sequence[str], rows: int, skipped: int = 0) -> Iterator[pl.DataFrame]:
         try:
-            for batch in self._rows.batches(names, rows):
+            for batch in self._rows.batches(names, rows, skipped):
                 frame = pl.from_arrow(batch)
                 if isinstance(frame, pl.DataFrame) and len(frame):
                     yield frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
@@ -197,14 +211,24 @@ class _Parquet:
         self._path = path
         with pq.ParquetFile(path) as file:
             self.names = list(file.schema_arrow.names)
-            self.is_flat = file.metadata.num_columns == len(set(self.names)) == len(self.names)
+            self.is_flat = _is_flat(file.schema_arrow)
             groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
             self.constants = _constants(file.metadata) if self.is_flat else {}
         self._starts = np.cumsum([0, *groups])
 
-    def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: Sequence[str], rows: int, skipped: int) -> Iterator[pa.RecordBatch]:
+        groups = range(int(np.searchsorted(self._starts, skipped)), len(self._starts) - 1)
         with pq.ParquetFile(self._path, page_checksum_verification=True) as file:
-            yield from file.iter_batches(batch_size=rows, columns=list(names), use_threads=False)
+            yield from file.iter_batches(batch_size=rows, row_groups=groups, columns=list(names), use_threads=False)
+
+    def rows_before(self, position: int, stamp: int) -> int:
+        with pq.ParquetFile(self._path) as file:
+            scale = _ns_of(file.schema.column(position))
+            chunks = (file.metadata.row_group(group).column(position) for group in range(len(self._starts) - 1))
+            stated = [chunk.statistics if scale else None for chunk in chunks]
+        older = [one is not None and one.has_min_max and one.max_raw * scale < stamp for one in stated]
+        # The last group is always read: it ends with the last row of the file, which the manifest states.
+        return int(self._starts[[*older[:-1], False].index(False)])
 
     def group_at(self, row: int) -> tuple[int, Callable[[], Any]]:
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
@@ -214,6 +238,19 @@ class _Parquet:
                 return pl.from_arrow(file.read_row_group(group))
 
         return int(self._starts[group]), read
+
+
+def _ns_of(column: Any) -> int:
+    """Nanoseconds in the unit of a column of UTC times; 0 of any other column."""
+    kind = json.loads(column.logical_type.to_json())
+    if kind.get("Type") != "Timestamp" or not kind.get("isAdjustedToUTC"):
+        return 0
+    return {"nanoseconds": 1, "microseconds": 10**3, "milliseconds": 10**6}.get(kind.get("timeUnit"), 0)
+
+
+def _is_flat(schema: pa.Schema) -> bool:
+    """Columns in columns, or two of one name, are for the reader of whole files to judge."""
+    return len(set(schema.names)) == len(schema.names) and not any(pa.types.is_nested(kind) for kind in schema.types)
 
 
 def _constants(metadata: Any) -> dict[int, str]:
@@ -235,11 +272,14 @@ class _Arrow:
         self.constants: Mapping[int, str] = {}
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
             self.names = list(file.schema.names)
-            self.is_flat = len(set(self.names)) == len(self.names)
+            self.is_flat = _is_flat(file.schema)
             groups = [file.get_batch(group).num_rows for group in range(file.num_record_batches)]
         self._starts = np.cumsum([0, *groups])
 
-    def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def rows_before(self, position: int, stamp: int) -> int:
+        return 0
+
+    def batches(self, names: Sequence[str], rows: int, skipped: int) -> Iterator[pa.RecordBatch]:
         with pa.memory_map(str(self._path)) as source, pa.ipc.open_file(source) as file:
             for group in range(file.num_record_batches):
                 batch = file.get_batch(group).select(list(names))
@@ -268,7 +308,6 @@ def _arrow(path: Path) -> _Rows | None:
 
 
 def _readable(path: Path, name: str, opened: Callable[[Path], Any]) -> _Rows | None:
-    """Columns in columns, or two of one name, are for the reader of whole files to judge."""
     try:
         rows = opened(path)
     except (pa.ArrowException, OSError) as error:

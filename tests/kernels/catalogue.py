@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels import (
     directional,
+    extreme_ages,
     extremes,
     lagged,
     lines,
@@ -74,9 +75,9 @@ CASES = [
     *_windows("rolling_resid", trend, ("price",), (2, 5, 64)),
     *_windows("rolling_min", extremes, ("price",), (1, 2, 7, 64)),
     *_windows("rolling_max", extremes, ("price",), (1, 2, 7, 64)),
-    *_windows("rolling_argmin", extremes, ("price",), (1, 2, 7, 64)),
-    *_windows("rolling_argmax", extremes, ("price",), (1, 2, 7, 64)),
-    *_windows("rolling_argmax", extremes, ("sign",), (7, 64)),
+    *_windows("rolling_argmin", extreme_ages, ("price",), (1, 2, 7, 64)),
+    *_windows("rolling_argmax", extreme_ages, ("price",), (1, 2, 7, 64)),
+    *_windows("rolling_argmax", extreme_ages, ("sign",), (7, 64)),
     *_windows("rolling_median", ordered, ("price",), (1, 2, 7, 64)),
     *_windows("rolling_median", ordered, ("volume",), (7,)),
     Case("rolling_quantile", ("price",), (20, 0.9), ordered),

@@ -1,13 +1,16 @@
-"""The kernels where Numba checks every index, and where it compiles nothing.
+"""The kernels where Numba checks every index, and their twins where it compiles nothing.
 
-A short part; `make check-kernels` runs all. `kernels.engine` stays out of the second: it calls kernels by the
-address of their machine code.
+The first is a short part of what `make check-kernels` runs.
 """
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+
+from tests.kernels.catalogue import CASES, market
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +34,22 @@ def test_no_index_leaves_its_array(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.nbc"))
 
 
-def test_the_kernels_run_uncompiled(tmp_path: Path) -> None:
-    part = ["tests/kernels/test_state_machines.py", "-k", "missing or row_by_row", "-W", "ignore::RuntimeWarning"]
-    assert "passed" in run_suite(*part, NUMBA_DISABLE_JIT="1", NUMBA_CACHE_DIR=str(tmp_path))
-    assert not list(tmp_path.rglob("*.nbc"))
+TWINS = """
+import sys
+import numpy as np
+from tests.kernels.catalogue import CASES, market
+np.savez(sys.argv[1], *(out for case in CASES for out in case.twin(market(150, seed=4))))
+"""
+
+
+def test_the_twins_run_uncompiled(tmp_path: Path) -> None:
+    made = tmp_path / "twins.npz"
+    subprocess.run(
+        [sys.executable, "-c", TWINS, str(made)], cwd=ROOT, env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=True
+    )
+    with np.load(made) as twins:
+        outputs = iter(twins.values())
+        for case in CASES:
+            for ours in case.whole(market(150, seed=4)):
+                np.testing.assert_allclose(ours, next(outputs), rtol=1e-11, atol=1e-11, err_msg=case.name)
+        assert next(outputs, None) is None

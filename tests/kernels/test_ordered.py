@@ -67,9 +67,9 @@ def test_bad_arguments_are_named(arguments: tuple, error: type[Exception], messa
         ordered.rolling_quantile(*arguments)
 
 
-@pytest.mark.parametrize("window", [320, 321, 384, 700])
+@pytest.mark.parametrize("window", [255, 256, 257, 320, 384, 700])
 @pytest.mark.parametrize("series", ["walk", "noise", "ties", "falling"])
-def test_long_windows_in_chunks(window: int, series: str) -> None:
+def test_long_windows_in_a_row_and_in_chunks(window: int, series: str) -> None:
     noise = np.random.default_rng(window).standard_normal(2500)
     x = {"walk": np.cumsum(noise), "noise": noise, "ties": np.round(noise), "falling": -np.arange(2500.0)}[series]
     x[[900, 1700]] = np.nan, np.inf

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import talib
 
-from kernels import directional, extremes, lagged, lines, microstructure, ordered, recursive, rolling
+from kernels import directional, extreme_ages, extremes, lagged, lines, microstructure, ordered, recursive, rolling
 from tests.kernels.catalogue import market
 
 DATA = market(5000, seed=11)
@@ -95,8 +95,8 @@ def test_order_statistics_are_pandas(window: int) -> None:
 
 @pytest.mark.parametrize("window", [1, 2, 20, 250])
 def test_ages_of_extremes_are_bottlenecks(window: int) -> None:
-    assert_same(extremes.rolling_argmin(PRICE, window), bn.move_argmin(PRICE, window), 0.0)
-    assert_same(extremes.rolling_argmax(PRICE, window), bn.move_argmax(PRICE, window), 0.0)
+    assert_same(extreme_ages.rolling_argmin(PRICE, window), bn.move_argmin(PRICE, window), 0.0)
+    assert_same(extreme_ages.rolling_argmax(PRICE, window), bn.move_argmax(PRICE, window), 0.0)
 
 
 def test_returns_are_polars() -> None:

@@ -1,5 +1,6 @@
 """Plans: what a program computes, that it computes it once, and that its slots never overwrite what is still needed."""
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.runtime import _nrt_python, rtsys
 
-from kernels import engine, reference
+from kernels import engine, operations, reference
 from kernels.bars import COLUMN_NAMES
 from pipelines.bars import Bars
 from pipelines.catalogue import FAMILIES, SETS, expand, parse_feature
@@ -65,6 +67,35 @@ def test_row_by_row_gives_the_same_bits(name: str, kind: str) -> None:
     state, out = plan.new_state(), np.empty((1, len(plan.names)), np.float32)
     single = [plan.update_rows(state, rows[row : row + 1], out).copy() for row in range(len(rows))]
     assert np.concatenate(single).tobytes() == whole(plan, rows).tobytes("C")
+
+
+@numba.njit
+def one_by_one(steps, state, places, pool, rows, out):
+    for row in range(len(rows)):
+        engine.advance(steps, state, places, pool, rows[row], out)
+
+
+@pytest.fixture
+def allocations() -> Iterator[Callable[[], int]]:
+    _nrt_python.memsys_enable_stats()
+    yield lambda: rtsys.get_allocation_stats().alloc
+    _nrt_python.memsys_disable_stats()
+
+
+def test_single_rows_allocate_nothing(allocations: Callable[[], int]) -> None:
+    """The live loop; each array that comes from Python counts once, however many rows it holds."""
+    program = compile_program([parse_feature(name).expression for name in SETS["core17"]])
+    rows = np.ascontiguousarray(market_rows(300).columns[: program.inputs].T)[:, :, np.newaxis]
+    state, memory = program.initial.copy(), program.new_memory()
+    out = np.empty((program.outputs, 1), np.float32)
+
+    def spent(part: Array) -> int:
+        before = allocations()
+        one_by_one(program.steps, state, *memory, part, out)
+        return allocations() - before
+
+    spent(rows[:1])
+    assert spent(rows[1:299]) == spent(rows[299:])
 
 
 @pytest.mark.parametrize("name", ALL_SETS)
@@ -146,7 +177,7 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
 
 
 def test_every_operation_has_a_twin_here() -> None:
-    assert tuple(OPERATIONS) == engine.OPERATIONS
+    assert list(OPERATIONS) == list(operations.OPERATIONS)
 
 
 class Walker:
@@ -199,29 +230,31 @@ def test_a_fallback_waits_until_the_numerator_is_known() -> None:
     rows.volume[:] = [np.nan, 0.0, 1.0, 1.0, 1.0]
     rows.dollar[:] = [0.0, 0.0, 0.0, 2.0, np.nan]
     program = compile_program([divide_or(bars.volume, bars.dollar, 7.0)])
-    np.testing.assert_array_equal(_run(program, rows, 1), [[np.nan, 7.0, 7.0, 0.5, np.nan]])
+    np.testing.assert_array_equal(_run(program, rows), [[np.nan, 7.0, 7.0, 0.5, np.nan]])
 
 
-def _run(program: Program, rows: Bars, outputs: int) -> Array:
-    out = np.empty((outputs, len(rows)), np.float32)
-    engine.advance(
-        program.steps, program.addresses, program.initial.copy(), program.new_pool(), rows.columns, out
-    )  # fmt: skip
+def _run(program: Program, rows: Bars) -> Array:
+    out = np.empty((program.outputs, len(rows)), np.float32)
+    engine.advance(program.steps, program.initial.copy(), *program.new_memory(), rows.columns[: program.inputs], out)
     return out
 
 
-def steps_of(program: Program) -> Iterator[tuple[int, list[int], list[int]]]:
-    """(code, places read, places written) of each step; a place is a slot's start, or a column's number."""
-    unary = {"absolute", "square_root", "logarithm", "sign", "error_function", "exponential", "log1p"}
+def calls_of(program: Program) -> Iterator[tuple[list[str], list[int], list[int]]]:
+    """(names of what is made, places read, places written) of each step; an emission makes nothing."""
+    named = {engine.address_of(update, 1 + arity(name) + 1): name for name, update in operations.OPERATIONS.items()}
+    kernels = iter(program.kernels)
     for step in program.steps.tolist():
-        code = step[engine.CODE]
-        read, written = 1, 1
-        if code > engine.EMIT:
-            read, written = divmod(code - 100, 10)
-        elif code < len(engine.OPERATIONS):
-            name = engine.OPERATIONS[code]
-            read = 1 if name in unary else 3 if name == "divide_or" else 2
-        yield code, step[engine.READ : engine.READ + read], step[engine.WRITTEN : engine.WRITTEN + written]
+        columns, address = step[engine.COLUMNS], step[engine.ADDRESS]
+        if columns == engine.EMIT:
+            yield [], step[engine.PLACES : engine.PLACES + 1], step[engine.PLACES + 1 : engine.PLACES + 2]
+            continue
+        names = [named[address]] if address in named else list(next(kernels).names)
+        places = step[engine.PLACES : engine.PLACES + columns]
+        yield names, places[: -len(names)], places[-len(names) :]
+
+
+def arity(operation: str) -> int:
+    return len(inspect.signature(operations.OPERATIONS[operation].py_func).parameters) - 2  # type: ignore[attr-defined]
 
 
 def name_of(part: Expression) -> str:
@@ -237,22 +270,21 @@ def test_slots_are_used_again_but_never_too_early(name: str) -> None:
     """Runs the steps on names instead of numbers: a slot overwritten too early would show in what is emitted."""
     outputs = [parse_feature(member).expression for member in SETS[name]]
     program = compile_program(outputs)
-    kernels = iter(program.kernels)
-    held = {slot * engine.SLOT_BYTES: str(Constant(value)) for slot, value in program.constants.items()}
+    slots = program.inputs + len(outputs)
+    held = dict(enumerate(COLUMN_NAMES[: program.inputs])) | {
+        slots + slot: str(Constant(x)) for slot, x in program.constants.items()
+    }
     emitted = {}
-    for code, read, written in steps_of(program):
-        if code == engine.LOAD:
-            held[written[0]] = COLUMN_NAMES[read[0]]
-            continue
+    for names, read, written in calls_of(program):
         inputs = ", ".join(held[place] for place in read)
-        if code == engine.EMIT:
-            emitted[written[0]] = inputs
+        if not names:
+            emitted[written[0] - program.inputs] = inputs
             continue
         assert not set(read) & set(written)
-        names = [engine.OPERATIONS[code]] if code < engine.LOAD else list(next(kernels).names)
+        assert min(written) >= slots
         held |= {place: f"{one}({inputs})" for place, one in zip(written, names, strict=True)}
     assert [emitted[column] for column in range(len(outputs))] == [name_of(output) for output in outputs]
-    assert len(held) == program.slots
+    assert len(held) == program.inputs + program.slots
     assert program.slots < len({part for output in outputs for part in output.walk()}) / 2
 
 
@@ -261,11 +293,8 @@ def test_what_features_share_is_computed_once(name: str) -> None:
     outputs = [parse_feature(member).expression for member in SETS[name]]
     parts = {part for output in outputs for part in output.walk()}
     calls = {(part.kernel, part.parameters, part.parts) for part in parts if isinstance(part, Call)}
-    operations = [part for part in parts if isinstance(part, Operation)]
-    columns = [part for part in parts if isinstance(part, Column)]
-    codes = [code for code, _, _ in steps_of(compile_program(outputs))]
-    assert len(codes) == len(outputs) + len(calls) + len(operations) + len(columns)
-    assert codes.count(engine.LOAD) == len(columns)
+    made = [part for part in parts if isinstance(part, Operation)]
+    assert len(compile_program(outputs).steps) == len(outputs) + len(calls) + len(made)
 
 
 def test_equal_expressions_share_their_steps_wherever_they_were_written() -> None:
@@ -277,21 +306,29 @@ def test_equal_expressions_share_their_steps_wherever_they_were_written() -> Non
 
 @pytest.mark.parametrize("window", [2, 20, 64])
 @pytest.mark.parametrize("kind", ["market", "flat", "missing", "huge"])
-def test_one_output_of_a_kernel_has_the_bits_of_all(window: int, kind: str) -> None:
-    statistics = [statistic(bars.close, window) for statistic in (mean, std, zscore)]
+def test_some_outputs_of_a_kernel_have_the_bits_of_all(window: int, kind: str) -> None:
+    statistics = [statistic(bars.close, window) for statistic in (rolling_sum, mean, std, zscore)]
     rows = KINDS[kind]()
-    together = _run(compile_program(statistics), rows, 3)
-    for row, statistic in enumerate(statistics):
-        alone = compile_program([statistic])
-        assert len(alone.kernels[0].names) == 1
-        assert _run(alone, rows, 1).tobytes() == together[row].tobytes()
-    pair = _run(compile_program(statistics[1:]), rows, 2)
-    assert pair.tobytes() == together[1:].tobytes()
+    together = _run(compile_program(statistics), rows)
+    for count in (1, 2, 3):
+        for some in itertools.combinations(range(4), count):
+            program = compile_program([statistics[number] for number in some])
+            assert len(program.kernels) == 1
+            assert _run(program, rows).tobytes() == together[list(some)].tobytes()
+
+
+def test_a_plan_takes_the_smallest_kernel_that_gives_what_it_needs() -> None:
+    def made_for(*statistics: Callable[[Expression, int], Expression]) -> int:
+        (kernel,) = compile_program([statistic(bars.close, 20) for statistic in statistics]).kernels
+        return len(kernel.names)
+
+    assert [made_for(one) for one in (rolling_sum, mean, std, zscore)] == [1, 1, 1, 1]
+    assert [made_for(rolling_sum, mean), made_for(std, zscore), made_for(zscore, rolling_sum)] == [2, 3, 4]
 
 
 def test_constants_and_inputs_can_be_outputs() -> None:
     rows = market_rows(30)
-    made = _run(compile_program([Constant(2.5), bars.close, bars.close, 1.0 - bars.close]), rows, 4)
+    made = _run(compile_program([Constant(2.5), bars.close, bars.close, 1.0 - bars.close]), rows)
     expected = [np.full(30, 2.5), rows.close, rows.close, 1.0 - rows.close]
     np.testing.assert_array_equal(made, np.array(expected, np.float32))
 
@@ -352,7 +389,7 @@ def test_kernels_of_another_form_are_refused(update: Callable[..., None], messag
 
 def test_kernels_with_too_many_inputs_are_refused() -> None:
     kernel = Kernel(("mine",), numba.njit(doubled), lambda: np.zeros(1), inputs=5)
-    with pytest.raises(ValueError, match="kernel with 5 inputs and 1 outputs: expected 1 to 4 inputs and 1 output"):
+    with pytest.raises(ValueError, match="kernel with 6 inputs and outputs: expected at most 5"):
         compile_program([kernel(*5 * [bars.close])])
 
 
@@ -360,3 +397,14 @@ def test_an_expression_is_neither_true_nor_false() -> None:
     """Or `max(a, b)` of Python would silently be one of the two."""
     with pytest.raises(TypeError, match="high > open: is one value a row and neither true nor false; use maximum"):
         max(bars.open, bars.high)
+
+
+def test_columns_of_another_number_are_refused() -> None:
+    """Else the engine would read and write outside of its arrays."""
+    rows, out = market_rows(50), np.empty((1, 50), np.float32)
+    program = compile_program([bars.close + 1.0])
+    with pytest.raises(ValueError, match="columns or out: not as many as the program was made for"):
+        engine.advance(program.steps, program.initial.copy(), *program.new_memory(), rows.columns, out)
+    plan = FeaturePlan(["ofi_20"])
+    with pytest.raises(ValueError, match="bars: expected 21 columns, received 8"):
+        plan.update(plan.new_state(), Bars(rows.columns[:8].copy()))

@@ -11,9 +11,10 @@ import pytest
 from pipelines.archive import Request, build_archive, plan_archive
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
+from pipelines.features import FeaturePlan
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
-from tests.pipelines.test_archive import content, csv, parquet, request, same_rows, small, ticks
+from tests.pipelines.test_archive import content, csv, interrupt, parquet, request, same_rows, small, ticks
 
 __all__ = ["small"]
 pytestmark = pytest.mark.usefixtures("small")
@@ -162,3 +163,55 @@ def test_an_archive_of_which_no_file_can_be_read_is_an_error(tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"CUT\.csv\.gz: the gzip data is truncated or damaged"):
         build_archive(request(tmp_path / "ticks", tmp_path / "store"))
     assert [path.name for path in tmp_path.iterdir()] == ["ticks"]
+
+
+def test_archives_that_cannot_be_one_store_are_refused_before_anything_is_built(tmp_path: Path) -> None:
+    frame = ticks(2000)
+    quotes = frame.select("timestamp", bid=pl.col("price") - 0.01, ask="price")
+    csv(tmp_path / "mixed" / "AAA.csv", frame)
+    csv(tmp_path / "mixed" / "BBB.csv", quotes)
+    parquet(tmp_path / "copies" / "AAA.parquet", frame)
+    csv(tmp_path / "copies" / "again.csv", frame)
+    csv(tmp_path / "bad" / "AAA.csv", frame.with_columns(price=-1.0))
+    cases = {
+        "mixed": r"BBB\.csv: holds quotes, but .*AAA\.csv holds trades; expected one kind of row in an archive",
+        "copies": r"again\.csv: holds the same rows as .*AAA\.parquet, which would count twice",
+        "bad": r"no usable row: all 2000 were rejected, 2000 as non_positive_price",
+    }
+    for name, message in cases.items():
+        with pytest.raises(DataError, match=message):
+            build_archive(request(tmp_path / name, tmp_path / "store"))
+    one = request(tmp_path / "mixed" / "AAA.csv", tmp_path / "store")
+    with pytest.raises(DataError, match=r"AAA\.csv: feature ofi_quote needs ask, ask_size, bid, bid_size"):
+        build_archive(dataclasses.replace(one, plan=FeaturePlan(["ofi_quote"])))
+    with pytest.raises(DataError, match="--timezone Foo/Bar: unknown time zone"):
+        build_archive(request(tmp_path / "mixed", tmp_path / "store", hints=SourceHints(timezone="Foo/Bar")))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "copies", "mixed"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "ticks" / "AAA.parquet", ticks(2000))
+
+    def touch(done: int, total: int) -> None:
+        parquet(path, ticks(2000, 1))
+
+    with pytest.raises(DataError, match=r"AAA\.parquet: was changed while it was read; run the same command again"):
+        build_archive(request(tmp_path / "ticks", tmp_path / "store", surveyed=touch))
+
+
+def test_a_look_at_another_plan_leaves_what_was_interrupted(tmp_path: Path) -> None:
+    by_day(tmp_path / "ticks", "AAA", ticks(7000, step_ns=60 * 10**9)[:5000])
+    asked = request(tmp_path / "ticks", tmp_path / "store")
+    interrupt(asked, 9)
+    plan_archive(dataclasses.replace(asked, bars=BarSpec("tick", 5)))
+    assert 0 < len(plan_archive(asked)[0].standing) < 4
+    report = build_archive(asked)
+    assert report.skipped > 0
+
+
+def test_a_store_of_another_version_of_the_features_is_not_mixed_with_this_one(
+    asked: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FeaturePlan, "fits", lambda plan, state: False)
+    with pytest.raises(DataError, match="made with other versions of its features; give --overwrite"):
+        build_archive(asked)

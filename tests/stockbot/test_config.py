@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.parquet_writer import Encoding
 from stockbot.config import Config, duration_ns, load_config, parse_config
 from stockbot.errors import ConfigError
 
@@ -40,6 +41,11 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("bars: {size: 1x}", "`bars`: expected a duration such as 500ms, 1s, 5m, 1h or 1d, received '1x'"),
         ("bars: {kind: tick, size: 1.5}", "expected a whole number of ticks, received 1.5"),
         ("bars: {kind: volume, size: -1}", "expected a number above 0, received -1"),
+        ("store: {codec: gzip}", "`store.codec`: Input should be 'none', 'snappy', 'lz4' or 'zstd'; received 'gzip'"),
+        ("store: {level: 3}", "`store`: `level` of lz4: expected null, levels are of zstd; received 3"),
+        ("store: {codec: zstd, level: 0}", "`store.level`: Input should be greater than or equal to 1; received 0"),
+        ("store: {row_group_rows: 10}", "`store.row_group_rows`: Input should be greater than or equal to 1024"),
+        ("store: {rows: 10}", "`store.rows` is not a setting; known here: codec, level, row_group_rows"),
         ("split: {test: 1.5}", "`split.test`: Input should be less than 1; received 1.5"),
         ("model: {dropout: .nan}", "`model.dropout`: Input should be a finite number"),
         (
@@ -63,6 +69,10 @@ def test_mistakes_are_explained_in_one_line(tmp_path: Path, text: str, message: 
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
     assert error.value.exit_code == 2
+
+
+def test_the_store_is_encoded_as_its_writer_would() -> None:
+    assert Encoding(**Config().store.model_dump()) == Encoding()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

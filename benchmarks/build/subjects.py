@@ -1,0 +1,196 @@
+"""What is measured: each subject prints its table and returns its figures and goals."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+from benchmarks import goals
+from benchmarks.build import processes, programs
+from benchmarks.build.check import Check
+from benchmarks.build.programs import FLOOR, OURS, PEERS, POLARS_CSV, Program
+from benchmarks.build.rounds import Bench, Contender, Figure
+from benchmarks.build.shapes import Shape
+
+Result = tuple[Any, list[goals.Goal]]
+Size = Shape  # of the archive that was asked for
+_CODEC_GOALS = {"none": 3.2, "zstd": 2.2, "default": 4.0}
+
+
+def installed() -> list[Program]:
+    return [peer for peer in PEERS if not peer.absent]
+
+
+def _ours(codec: str, *more: str, bars: bool = False, name: str = OURS) -> Contender:
+    return Contender(name, lambda job: programs.run_ours(job, more), codec, bars)
+
+
+def _peers(codec: str, *, bars: bool = False) -> list[Contender]:
+    return [
+        Contender(peer.name, peer.run, codec, bars, is_peer=True, grows=peer.grows)
+        for peer in installed()
+        if peer.has_bars or not bars
+    ]
+
+
+def check(bench: Bench, size: Size) -> Result:
+    """The largest difference of each program's values from ours."""
+    compared = Check(bench.files(Shape("zstd", 2, 2, 40_000)), bench.cache / "check")
+    modes = [(peer, bars) for peer in installed() for bars in (False, True) if peer.has_bars or not bars]
+    worst = {f"{peer.name}{', bars' if bars else ''}": compared.worst(peer, bars) for peer, bars in modes}
+    print("largest difference from our values, relative to the column's largest")
+    for name, gap in worst.items():
+        print(f"{name:<34}{gap:>10.1e}")
+    for peer in PEERS:
+        if peer.absent:
+            print(f"{peer.name:<34}not installed: pip install -e '.[bench]'")
+    return worst, []
+
+
+def codecs(bench: Bench, size: Size) -> Result:
+    """Ticks to features, every codec, against the peers and the floor."""
+    figures, made = {}, []
+    for codec in [*_codecs(bench), "default"]:
+        least = _floor(bench, size, codec)
+        found = bench.measure([_ours(codec), *_peers(codec)], size)
+        _show(f"{codec}, {size.total:,} ticks", found, least)
+        figures[codec] = {"floor": least, **_plain(found)}
+        made += _codec_goals(codec, found, least)
+    return figures, made
+
+
+def _codecs(bench: Bench) -> list[str]:
+    """Those of none, lz4 and zstd that the command writes when it is told to."""
+    files = bench.files(Shape("zstd", 1, 1, 2_000))
+    written = {}
+    for codec in ("none", "lz4", "zstd"):
+        job = bench.job(files, _ours(codec))
+        programs.run_ours(job)
+        written[codec] = processes.run("-m", "benchmarks.build.codec", str(programs.store_of(job))).said["codec"]
+    for codec, found in written.items():
+        if codec != found:
+            print(f"{codec}: not possible with this build-features, which writes {found}")
+    return [codec for codec, found in written.items() if codec == found]
+
+
+def _codec_goals(codec: str, found: dict[str, Figure], least: dict[str, float]) -> list[goals.Goal]:
+    best = min(figure.ns for name, figure in found.items() if name != OURS)
+    made = [goals.at_most(f"{codec}: ours / floor", found[OURS].ns / (least["decode"] + least["encode"]), 1.12)]
+    if codec in _CODEC_GOALS:
+        made.append(goals.at_least(f"{codec}: best peer / ours", best / found[OURS].ns, _CODEC_GOALS[codec]))
+    return made
+
+
+def _floor(bench: Bench, size: Size, codec: str, *, bars: bool = False) -> dict[str, float]:
+    """ns a tick of decode and encode alone, on the first day of each symbol."""
+    files = bench.files(size)[:: size.days]
+    contender = Contender(FLOOR.name, FLOOR.run, codec, bars)
+    said = [bench.once(contender, files).said for _ in range(bench.rounds)]
+    return {stage: median(each[stage] for each in said) / (size.symbols * size.ticks) * 1e9 for stage in said[0]}
+
+
+def bars(bench: Bench, size: Size) -> Result:
+    """Ticks to bars of a second to features of these."""
+    decode = _floor(bench, size, "zstd", bars=True)
+    found = bench.measure([_ours("zstd", bars=True), *_peers("zstd", bars=True)], size)
+    _show(f"bars of a second, zstd, {size.total:,} ticks", found, decode)
+    best = min(figure.ns for name, figure in found.items() if name != OURS)
+    return {"floor": decode, **_plain(found)}, [
+        goals.at_least("bars: best peer / ours", best / found[OURS].ns, 1.8),
+        goals.at_most("bars: ours / decode alone", found[OURS].ns / decode["decode"], 1.2),
+    ]
+
+
+def archives(bench: Bench, size: Size) -> Result:
+    """How fast the forms of an archive are decoded, and built from."""
+    figures = {}
+    for kind in ("zstd", "lz4", "none"):
+        day = dataclasses.replace(size, kind=kind, days=1)
+        figures[kind] = {"floor": _floor(bench, day, "zstd", bars=True)}
+        found = bench.measure([_ours("default")], day)
+        figures[kind] |= _plain(found)
+        _show(f"archive in {kind}", found, figures[kind]["floor"])
+    return figures, []
+
+
+def scale(bench: Bench, size: Size) -> Result:
+    """The same time a tick and the same memory whatever the size: a tenth, all, and `bench.largest` times all."""
+    days = [max(size.days // 10, 1), size.days, *([size.days * bench.largest] if bench.largest else [])]
+    found = {}
+    for count in days:
+        shape = dataclasses.replace(size, days=count)
+        found[f"{shape.total:,} ticks"] = bench.measure([_ours("default")], shape)[OURS]
+    _show("ours by size of the archive, default codec", found, {})
+    times, peaks = ([getattr(figure, name) for figure in found.values()] for name in ("ns", "peak_mb"))
+    return _plain(found), [
+        goals.at_most("peak memory, MB", max(peaks), 1500.0),
+        goals.at_most("peak memory, largest / smallest archive", peaks[-1] / peaks[0], 1.15),
+        goals.at_most("time a tick, most / least of the sizes", max(times) / min(times), 1.15),
+    ]
+
+
+def workers(bench: Bench, size: Size) -> Result:
+    """Two workers against one, by the clock: meaningful on two idle cores only."""
+    both = [_ours("default", "--workers", str(count), name=f"{count} workers") for count in (1, 2)]
+    found = bench.measure(both, size)
+    _show("workers, default codec", found, {})
+    one, two = (found[each.name].wall_ns for each in both)
+    return _plain(found), [goals.at_least("two workers / one, by the clock", one / two, 1.8)]
+
+
+def append(bench: Bench, size: Size) -> Result:
+    """A day more on a store of a hundred."""
+    shape = dataclasses.replace(size, symbols=min(size.symbols, 2), days=101)
+    files = bench.files(shape)
+    before = [file for number, file in enumerate(files) if number % shape.days < shape.days - 1]
+    ours = _ours("default")
+    begin = bench.first(ours, shape.kind).seconds
+    spent: dict[str, list[float]] = {"hundred days": [], "one more": []}
+    for _ in range(bench.rounds):
+        job = bench.job(before, ours)
+        spent["hundred days"].append(programs.run_ours(job).seconds - begin)
+        job = dataclasses.replace(job, files=[str(file) for file in files])
+        spent["one more"].append(programs.run_ours(job).seconds - begin)
+    medians = {name: median(seconds) for name, seconds in spent.items()}
+    print(f"{shape.total:,} ticks; " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in medians.items()))
+    return medians, [goals.at_most("a day more / a hundred days", medians["one more"] / medians["hundred days"], 0.02)]
+
+
+def csv(bench: Bench, size: Size) -> Result:
+    """A CSV archive to bars of a minute, which cost next to nothing to encode, against Polars' bare reading."""
+    shape = dataclasses.replace(size, kind="csv", days=1)
+    ours = Contender(OURS, lambda job: programs.run_ours(job, bar_size="1m"), "default", bars=True)
+    found = bench.measure([ours, Contender(POLARS_CSV.name, POLARS_CSV.run, "default")], shape)
+    _show("CSV to bars of a minute", found, {})
+    ratio = found[POLARS_CSV.name].ns / found[OURS].ns
+    return _plain(found), [goals.at_least("CSV: rate of ours / of Polars' reading", ratio, 0.8)]
+
+
+def _plain(found: dict[str, Figure]) -> dict[str, Any]:
+    return {name: dataclasses.asdict(figure) for name, figure in found.items()}
+
+
+def _show(title: str, found: dict[str, Figure], least: dict[str, float]) -> None:
+    ours = next(iter(found.values())).ns
+    print(f"{title}\n{'':<30}{'ns/tick':>9}{'/ first':>9}{'peak MB':>9}{'B/tick':>8}{'begin s':>9}{'runs':>6}")
+    for name, figure in found.items():
+        once = "" if figure.runs > 1 or figure.ticks == found[next(iter(found))].ticks else "   first day only"
+        print(
+            f"{name:<30}{figure.ns:>9.1f}{figure.ns / ours:>8.2f}x{figure.peak_mb:>9.0f}{figure.written:>8.1f}"
+            f"{figure.begin:>9.2f}{figure.runs:>6}{once}"
+        )
+    for stage, ns in least.items():
+        print(f"  {stage:<28}{ns:>9.1f}{ns / ours:>8.2f}x")
+
+
+Subject = Callable[[Bench, Size], Result]
+SUBJECTS: dict[str, Subject] = {
+    "check": check, "codecs": codecs, "bars": bars, "archives": archives, "scale": scale, "workers": workers,
+    "append": append, "csv": csv,
+}  # fmt: skip
+_NEEDS = {"workers": "--workers", "append": "--plan", "scale": "--plan"}
+
+
+def possible(names: Sequence[str]) -> list[str]:
+    """Those that the command can do yet."""
+    return [name for name in names if name not in _NEEDS or programs.has_option(_NEEDS[name])]
