@@ -25,7 +25,7 @@ from pipelines.parquet_writer import Columns
 from pipelines.parts import Entry, Period
 from pipelines.quality import reason_counts
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
-from pipelines.store import BASE_COLUMNS
+from pipelines.store import written_columns
 
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
 PUSH_ROWS = 125_000  # input rows that are run through the engine at once
@@ -230,8 +230,9 @@ class _Partition:
         return self._columns(*self.build.stream.push_ticks(*tick_arrays(rows)))
 
     def _columns(self, bars: Bars, matrix: Any) -> Columns:
-        columns = {name: getattr(bars, name) for name in BASE_COLUMNS}
-        return columns | dict(zip(self.build.making.features, matrix.T, strict=True))
+        making = self.build.making
+        columns = {name: getattr(bars, name) for name in written_columns(making.kind, making.bars)}
+        return columns | dict(zip(making.features, matrix.T, strict=True))
 
     def _add(self, columns: Columns) -> None:
         """Hand over whole row groups: the bytes of a file must not tell how its rows came."""

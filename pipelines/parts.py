@@ -148,7 +148,7 @@ def read_part(root: Location, item: Mapping[str, Any]) -> Columns:
         DataError: it is missing or not what was written.
     """
     table = pq.read_table(pa.BufferReader(Entry.of(item).read(root / item["path"])))
-    times = {name: table[name].cast(pa.int64()) for name in _TIMES}
+    times = {name: table[name].cast(pa.int64()) for name in _TIMES if name in table.column_names}
     return {name: times.get(name, table[name]).to_numpy() for name in table.column_names}
 
 

@@ -44,6 +44,18 @@ _OUR_NAME = re.compile(
 )
 
 BASE_COLUMNS = ["timestamp", "last_timestamp", "open", "high", "low", "close", "volume"]
+# What a column of a row that is one tick equals: files of ticks leave it out.
+_EQUALS = {"last_timestamp": "timestamp", "open": "close", "high": "close", "low": "close"}
+
+
+def written_columns(kind: str, bars: BarSpec) -> list[str]:
+    """The columns of a data file before its features: all of `BASE_COLUMNS`, or those of a tick.
+
+    Args:
+        kind: of the source, ticks or candles.
+    """
+    one_tick = kind == "ticks" and bars.kind == "none"
+    return [name for name in BASE_COLUMNS if not (one_tick and name in _EQUALS)]
 
 
 def write_manifest(root: Path, manifest: dict[str, Any]) -> None:
@@ -149,8 +161,11 @@ class FeatureStore:
 
     def _read_part(self, file: dict[str, Any], columns: list[str]) -> pl.DataFrame:
         # pyarrow: Polars takes seven times as long on byte streams (`docs/encoding.md`)
-        table = pq.read_table(pa.BufferReader(self._content(Entry.of(file))), columns=columns)
-        return pl.DataFrame(pl.from_arrow(table))
+        written = {*written_columns(self.manifest["source_kind"], self.bars), *self.features}
+        held = {name: name if name in written else _EQUALS[name] for name in columns}
+        content = pa.BufferReader(self._content(Entry.of(file)))
+        frame = pl.DataFrame(pl.from_arrow(pq.read_table(content, columns=list(dict.fromkeys(held.values())))))
+        return frame.select(pl.col(source).alias(name) for name, source in held.items())
 
     def _content(self, entry: Entry) -> bytes:
         return entry.read(self._locate(entry.path))

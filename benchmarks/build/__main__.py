@@ -7,11 +7,14 @@ python -m benchmarks.build CACHE --ticks 5000000 --days 1 --only codecs bars --j
 import argparse
 import json
 import platform
+import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from benchmarks import goals
+from benchmarks.build.processes import BenchError
 from benchmarks.build.rounds import Bench
 from benchmarks.build.shapes import Shape
 from benchmarks.build.subjects import SUBJECTS, possible
@@ -47,9 +50,12 @@ def main() -> None:
     size = Shape("zstd", options.symbols, options.days, options.ticks // (options.symbols * options.days))
     bench = Bench(options.cache.resolve(), options.rounds, options.largest)
     results = {}
-    for subject in possible(options.only):
-        results[subject] = SUBJECTS[subject](bench, size)
-        print(f"{goals.show(results[subject][1])}\n", flush=True)
+    try:
+        for subject in possible(options.only):
+            results[subject] = SUBJECTS[subject](bench, size)
+            print(f"{goals.show(results[subject][1])}\n", flush=True)
+    finally:
+        shutil.rmtree(bench.outputs, ignore_errors=True)
     for subject in set(options.only) - set(results):
         print(f"{subject}: not possible with this build-features")
     if options.json:
@@ -62,4 +68,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BenchError as error:
+        sys.exit(f"error: {error}")

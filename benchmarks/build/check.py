@@ -19,7 +19,7 @@ class Check:
 
     def _job(self, name: str, bars: bool) -> Job:
         out = processes.emptied(self.folder / f"{name}-{'bars' if bars else 'ticks'}")
-        return Job(self.files, str(out), "zstd", bars, BASE_COLUMNS)
+        return Job(self.files, str(out), "zstd", bars, BASE_COLUMNS[bars])
 
     def _store(self, bars: bool) -> Path:
         job = self._job("ours", bars)

@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.build import processes
 from benchmarks.build.job import Job
-from benchmarks.build.processes import Usage
+from benchmarks.build.processes import BenchError, Usage
 from benchmarks.build.programs import BASE_COLUMNS
 from benchmarks.build.shapes import Shape, files_of
 
@@ -34,7 +34,11 @@ class Contender:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a contender takes: nanoseconds and written bytes a tick, and `begin` seconds before the first tick."""
+    """What a contender takes: nanoseconds and written bytes a tick, and `begin` seconds before the first tick.
+
+    Attributes:
+        ticks: of the archive that was built from: all, or those of the first day.
+    """
 
     ns: float
     wall_ns: float
@@ -53,6 +57,11 @@ class Bench:
     rounds: int
     largest: int = 0
 
+    @property
+    def outputs(self) -> Path:
+        """Where programs write; nothing there is kept."""
+        return self.cache / "outputs"
+
     def files(self, shape: Shape) -> list[Path]:
         """The files of an archive, which is made when it is not there."""
         numbers = [str(number) for number in (shape.symbols, shape.days, shape.ticks)]
@@ -61,8 +70,10 @@ class Bench:
 
     def job(self, files: Sequence[Path], contender: Contender) -> Job:
         """With an empty folder to write into."""
-        out = processes.emptied(self.cache / "out")
-        return Job([str(file) for file in files], str(out), contender.codec, contender.bars, BASE_COLUMNS)
+        out = processes.emptied(self.outputs / "measured")
+        return Job(
+            [str(file) for file in files], str(out), contender.codec, contender.bars, BASE_COLUMNS[contender.bars]
+        )
 
     def once(self, contender: Contender, files: Sequence[Path]) -> Usage:
         return contender.build(self.job(files, contender))
@@ -99,8 +110,11 @@ class Bench:
 
 
 def _figure(runs: list[Usage], begin: Usage, ticks: int) -> Figure:
+    seconds = median(run.seconds for run in runs) - begin.seconds
+    if seconds <= 0.0:
+        raise BenchError(f"{ticks:,} ticks take no longer than the beginning, {begin.seconds:.2f} s: give more --ticks")
     return Figure(
-        ns=(median(run.seconds for run in runs) - begin.seconds) / ticks * 1e9,
+        ns=seconds / ticks * 1e9,
         wall_ns=(median(run.wall for run in runs) - begin.wall) / ticks * 1e9,
         begin=begin.seconds,
         peak_mb=max(run.peak_mb for run in runs),

@@ -140,3 +140,9 @@ def test_memory_is_measured_by_processes_that_begin_small() -> None:
     heavy = "import sys, benchmarks.build.__main__; print(sorted({'numpy', 'polars', 'pyarrow'} & set(sys.modules)))"
     done = processes.subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, cwd=processes.ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_archive_too_small_to_measure_is_refused(tmp_path: Path) -> None:
+    idle = Contender("idle", lambda job: Usage(1.0, 1.0, 10.0, 0, {}), "zstd")
+    with pytest.raises(BenchError, match=r"100 ticks take no longer than the beginning, 1.00 s: give more --ticks"):
+        Bench(tmp_path, 1).measure([idle], Shape("none", 1, 1, 100))
