@@ -21,6 +21,7 @@ from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.journal import Journal
 from tests.pipelines import test_archive as archives
+from tests.pipelines.bucket import Bucket
 from tests.pipelines.test_archive import NAMES, content, csv, parquet, request, small, ticks  # noqa: F401
 
 
@@ -240,3 +241,21 @@ def test_lost_scheduler_is_told(tmp_path: Path) -> None:
                 DataError, match="the Dask scheduler is gone; what is finished is kept: start it and run"
             ):
                 build_archive(build)
+
+
+@pytest.mark.usefixtures("small")
+def test_cluster_builds_from_a_bucket_into_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
+    folder = archive(tmp_path / "in")
+    for name, data in content(folder).items():
+        (bucket.at("raw") / name).put(data)
+    build_archive(request("s3://ticks/raw", Path("s3://ticks/local"), scratch=tmp_path / "one"))
+    with (  # workers that were started with the credentials of this bucket
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs="CRITICAL",
+            scheduler_kwargs={"dashboard": False},
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        out = Path("s3://ticks/dask")
+        build_archive(request("s3://ticks/raw", out, scratch=tmp_path / "two", elsewhere=builder(client)))
+    assert bucket.content("dask") == bucket.content("local")
