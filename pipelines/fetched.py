@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.errors import DataError
 from pipelines.files import make_folder, staging_file
-from pipelines.objects import SCHEME, ObjectPath, located, matching
+from pipelines.objects import SCHEME, ObjectPath, Stat, located, matching
 from pipelines.sources.paths import SUFFIXES, is_document
 
 FETCHED = "_fetched"
@@ -79,16 +79,22 @@ def at_hand(path: Path) -> Iterator[None]:
         DataError: the object cannot be fetched.
     """
     origin = origin_of(path)
-    if origin is None or path.exists():
+    found = None if origin is None else origin.stat()
+    if origin is None or found is None or (path.exists() and _looks_like(path, found)):
         yield
         return
-    changed = origin.stat().st_mtime_ns
     make_folder(path.parent)
     with staging_file(path) as file:
         for chunk in origin.chunks():
             file.write(chunk)
-    os.utime(path, ns=(changed, changed))
+    os.utime(path, ns=(found.st_mtime_ns, found.st_mtime_ns))
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _looks_like(path: Path, found: Stat) -> bool:
+    """Whether a copy is of the object as it is now: one that a killed try left may not be."""
+    copy = path.stat()
+    return (copy.st_size, copy.st_mtime_ns) == (found.st_size, found.st_mtime_ns)

@@ -138,14 +138,14 @@ def _absolute(request: Request) -> Request:
 
 
 def plan_features(
-    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False
+    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False, scratch: Path | None = None
 ) -> list[dict[str, Any]]:
     """What `build_features` would do for each symbol, and why.
 
     Raises:
         As `build_features`.
     """
-    works = plan_archive(archive_request(sources, config, out, replace=replace))
+    works = plan_archive(archive_request(sources, config, out, replace=replace, scratch=scratch))
     return [
         {
             "symbol": work.symbol,

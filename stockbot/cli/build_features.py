@@ -74,7 +74,7 @@ def command(
     require_known_features(config, config_path)
     target = out or Path(config.paths.store)
     if only_plan:
-        _show_plan(plan_features(sources, config, target, replace=overwrite), as_json)
+        _show_plan(plan_features(sources, config, target, replace=overwrite, scratch=scratch), as_json)
         return
     started = time.perf_counter()
     with progress("reading", "files") as reading, progress("building", "ticks") as building:

@@ -8,6 +8,7 @@ import pytest
 from pipelines.archive import build_archive, plan_archive
 from pipelines.build import append_store
 from pipelines.errors import DataError
+from pipelines.fetched import at_hand, copy_of
 from pipelines.ingest import read_archive
 from pipelines.store import MANIFEST, FeatureStore
 from tests.pipelines.bucket import Bucket
@@ -193,3 +194,16 @@ def test_rows_in_memory_are_not_added_to_a_store_in_a_bucket(bucket: Bucket, tmp
     report = build_archive(request(folder, Path("s3://ticks/store"), scratch=tmp_path / "scratch"))
     with pytest.raises(DataError, match=r"^s3://ticks/store: rows can be added to a store in a bucket by build"):
         append_store(report.store, read_archive([folder / "AAA.parquet"]))
+
+
+def test_copy_that_a_killed_try_left_is_not_taken_for_what_is_there_now(bucket: Bucket, tmp_path: Path) -> None:
+    copy = copy_of(bucket.at("raw/AAA.csv"), tmp_path)
+    bucket.at("raw/AAA.csv").put(b"what is there now")
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"left")
+    with at_hand(copy):
+        assert copy.read_bytes() == b"what is there now"
+        with at_hand(copy):
+            assert copy.exists()
+        assert copy.exists()  # it is still in use
+    assert not copy.exists()
