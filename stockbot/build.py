@@ -19,6 +19,7 @@ from pipelines.schema import SourceHints
 from stockbot.cluster import LOCAL, cluster_builder
 from stockbot.config import BarsConfig, Config, SourceConfig, duration_ns
 from stockbot.destination import require_writable_parent
+from stockbot.native_memory import keep_freed_memory
 
 Progress = Callable[[int, int], None]
 
@@ -71,6 +72,7 @@ def build_features(
     request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked, scratch=scratch)
     if cluster is not None and cluster != LOCAL:
         request = _absolute(request)
+    keep_freed_memory()
     request = dataclasses.replace(
         request,
         strict=strict,

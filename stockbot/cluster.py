@@ -8,6 +8,7 @@ from typing import Any
 
 from stockbot.config import Config
 from stockbot.errors import StockbotError, UsageError
+from stockbot.native_memory import keep_freed_memory
 
 LOCAL = "local"
 
@@ -84,7 +85,8 @@ def one_thread() -> None:
 
 
 def _prepare(feature_modules: tuple[str, ...]) -> None:
-    """Make the user's own features known on a worker."""
+    """Ready a worker: its memory, and the user's own features."""
+    keep_freed_memory()
     from stockbot.feature_modules import load_feature_modules
 
     load_feature_modules(feature_modules, "config")
