@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 
@@ -31,6 +32,7 @@ from pipelines.build import (
 )
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
+from pipelines.fetched import FETCHED, copy_of, objects_of, origin_of, told
 from pipelines.files import canonical_json, make_folder, publish_folder, remove_tree, sha256_bytes, sole_writer
 from pipelines.ingest import check_table
 from pipelines.inventory import Inventory
@@ -38,6 +40,7 @@ from pipelines.journal import FOLDER as JOURNAL
 from pipelines.journal import Journal
 from pipelines.making import Kind, Making, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
+from pipelines.objects import Location, ObjectPath, is_remote, located
 from pipelines.parquet_writer import Encoding
 from pipelines.planning import Work, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError
@@ -48,6 +51,10 @@ from pipelines.sources.zones import check_zone
 from pipelines.store import FeatureStore
 from pipelines.streaming import Task, build_symbol, journal_name
 from pipelines.survey import SPILL, Source
+from pipelines.uploads import Upload
+
+# Builds symbols, tells of rows and partitions since the last time, and returns the records of each symbol.
+Builder = Callable[[Sequence[Task], Callable[[int, int], None]], dict[str, list[Record]]]
 
 _SOURCES = "sources"
 
@@ -59,9 +66,10 @@ class Request:
     Attributes:
         replace: a store that is there is replaced; else it is brought up to date.
         strict: a source that cannot be read stops the build; else it is left out and told.
-        workers: symbols that are built at once.
+        workers: symbols that are built at once. elsewhere: builds them in the place of threads of this process.
         surveyed: called with files done and in all. advanced: with rows done, rows in all as far as they are known, and
             partitions finished; from any thread, one at a time.
+        scratch: folder in which a store in a bucket is built before it is put there.
         accept: called with the kind of rows and the first file when both are known; may raise.
     """
 
@@ -69,12 +77,14 @@ class Request:
     hints: SourceHints
     bars: BarSpec
     plan: FeaturePlan
-    out: Path
+    out: Location
     config_text: str
+    scratch: Path = Path()
     encoding: Encoding = field(default_factory=Encoding)
     replace: bool = False
     strict: bool = False
     workers: int = 1
+    elsewhere: Builder | None = None
     accept: Callable[[Kind, Path], None] = lambda kind, path: None
     surveyed: Progress = lambda done, total: None
     advanced: Callable[[int, int, int], None] = lambda done, total, partitions: None
@@ -89,19 +99,19 @@ def build_archive(request: Request) -> BuildReport:
         DataError: the sources cannot be read as they are; something is in the way at `out`, or another writer at work.
     """
     paths = _paths(request)
-    with sole_writer(request.out, "building"):
+    with sole_writer(_place(request), "building"):
         build = _ArchiveBuild(request, paths)
         try:
             return build.run()
-        except DataError:
+        except DataError as error:
             build.forget_unless_worth_keeping()
-            raise
+            raise DataError(told(str(error), build.root)) from error
 
 
 def plan_archive(request: Request) -> list[Work]:
     """What `build_archive` would do for each symbol, and why; nothing is built."""
     paths = _paths(request)
-    with sole_writer(request.out, "building"):
+    with sole_writer(_place(request), "building"):
         build = _ArchiveBuild(request, paths, only_plan=True)
         try:
             return build.plan()
@@ -112,11 +122,27 @@ def plan_archive(request: Request) -> list[Work]:
 def _paths(request: Request) -> list[Path]:
     if request.hints.timezone is not None:
         check_zone(request.hints.timezone)
-    paths = expand_sources(request.sources)
-    check_table(paths, request.hints)
+    remote = [source for source in request.sources if is_remote(source)]
+    local = [source for source in request.sources if not is_remote(source)]
+    paths = expand_sources(local) if local or not remote else []
+    if not remote:
+        check_table(paths, request.hints)
     if request.hints.quality.calendar is not None:
         check_calendar(request.hints.quality.calendar)
-    return paths
+    objects = {one for source in remote for one in objects_of(source)}
+    return paths + [copy_of(one, _root(request)) for one in sorted(objects)]
+
+
+def _place(request: Request) -> Path:
+    """A path on this machine that stands for the store."""
+    out = located(request.out)
+    return out if isinstance(out, Path) else request.scratch / quote(f"{out.bucket}/{out.key}", safe="")
+
+
+def _root(request: Request) -> Path:
+    """The folder in which it is built."""
+    place = _place(request)
+    return place.with_name(f".{place.name}.building")
 
 
 @dataclass
@@ -128,14 +154,17 @@ class _ArchiveBuild:
 
     def __post_init__(self) -> None:
         request = self.request
-        self.root = request.out.with_name(f".{request.out.name}.building")
-        if not request.replace and (request.out / stores.MANIFEST).is_file():
-            self.base = FeatureStore.open(request.out)
+        self.root, self.out = _root(request), located(request.out)
+        # Before the store is looked at: what is published after that is noticed.
+        version = (self.out / stores.MANIFEST).version() if isinstance(self.out, ObjectPath) else None
+        if not request.replace and (self.out / stores.MANIFEST).is_file():
+            self.base = FeatureStore.open(self.out)
             self._require_same_settings(self.base)
+        self.upload: Upload | None = None
         self.taken = self.finished = 0
         self._lock = threading.Lock()
         self._is_stopped = False
-        self.journal = self._begun()
+        self.journal = self._begun(version)
         self.inventory = Inventory(self.paths, request.hints, self.root, self.journal, self.base, request.strict)
         self._base_records = {} if self.base is None else records_of(self.base.manifest)
 
@@ -159,10 +188,10 @@ class _ArchiveBuild:
         hints = _plain(asdict(self.request.hints))
         return {"quality": hints.pop("quality"), "hints": hints}
 
-    def _begun(self) -> Journal:
+    def _begun(self, version: str | None) -> Journal:
         """Keep what an interrupted build of this very plan left; anything else goes, but not for a mere look."""
         request = self.request
-        told = {
+        plan = {
             "features": list(request.plan.names),
             "engine": float(request.plan.new_state()[0]).hex(),
             "bars": asdict(request.bars),
@@ -171,16 +200,24 @@ class _ArchiveBuild:
             "schema": stores.SCHEMA_VERSION,
             "base": self.base.snapshot if self.base else None,
         }
-        identity = sha256_bytes(canonical_json(told))
+        identity = sha256_bytes(canonical_json(plan))
+        if isinstance(self.out, ObjectPath):
+            self.upload = Upload(self.out, identity, version)
+            if version is None:
+                self.upload.require_vacant()
         journal = Journal(self.root)
         if journal.is_of(identity):
             return journal
         if self.only_plan:
-            self.root = request.out.with_name(f".{request.out.name}.planning")
+            self.root = self.root.with_suffix(".planning")
+            origins = [(path, origin_of(path)) for path in self.paths]
+            self.paths = [copy_of(origin, self.root) if origin else path for path, origin in origins]
         remove_tree(self.root)
         make_folder(self.root)
         journal = Journal(self.root)
         journal.begin(identity)
+        for name, record in self.upload.entered() if self.upload else ():
+            journal.add(name, record)
         return journal
 
     def forget_unless_worth_keeping(self) -> None:
@@ -208,8 +245,7 @@ class _ArchiveBuild:
 
     def plan(self) -> list[Work]:
         """What is due for each symbol."""
-        making = self._surveyed()
-        return [self._work(symbol, found, making) for symbol, found in self.inventory.by_symbol().items()]
+        return self._works(self._surveyed())
 
     def _surveyed(self) -> Making:
         """Look into the sources; what is to be made of them."""
@@ -229,14 +265,18 @@ class _ArchiveBuild:
 
     def _plan(self, making: Making) -> tuple[dict[str, list[Record]], list[Work]]:
         """The records of symbols that are up to date, and what is due for the others."""
-        works = [self._work(symbol, found, making) for symbol, found in self.inventory.by_symbol().items()]
+        works = self._works(making)
         due = [work for work in works if work.reason is not None]
         return {work.symbol: list(work.standing) for work in works if work.reason is None}, due
 
+    def _works(self, making: Making) -> list[Work]:
+        self._sizes = self.upload.out.sizes() if self.upload else {}
+        return [self._work(symbol, found, making) for symbol, found in self.inventory.by_symbol().items()]
+
     def _work(self, symbol: str, sources: Sequence[Source], making: Making) -> Work:
-        folders = [self.root] if self.base is None else [self.root, self.base.path]
+        folders = [self.root] if self.base is None or self.upload else [self.root, self.base.folder]
         known = self._known_records(symbol, making)
-        return work_due(symbol, known, sources, making.period, lambda record: is_below(record, folders))
+        return work_due(symbol, known, sources, making.period, lambda record: is_below(record, folders, self._sizes))
 
     def _known_records(self, symbol: str, making: Making) -> list[Record]:
         known: list[Record] = []
@@ -254,10 +294,12 @@ class _ArchiveBuild:
         """Build symbols side by side, each by one thread: kernels, decoders and encoders let go of the interpreter."""
         holding = self.inventory.by_symbol()
         tasks = [self._task(work, holding[work.symbol], making) for work in due]
+        total = self._rows_due(due)
+        if self.request.elsewhere is not None:
+            return self.request.elsewhere(tasks, lambda rows, finished: self._advance(rows, finished, total))
         plans: queue.SimpleQueue[FeaturePlan] = queue.SimpleQueue()
         for _ in range(self.request.workers):
             plans.put(FeaturePlan(making.features))
-        total = self._rows_due(due)
 
         def run(task: Task) -> list[Record]:
             plan = plans.get()
@@ -299,22 +341,22 @@ class _ArchiveBuild:
         return Task(
             work,
             next(source.entry["flavour"] for source in sources),
-            [source for source in sources if source.entry["mode"] != "known"],
-            [(source.path.name, source.sha256) for source in self.inventory.sources],
-            [str(source.path) for source in self.inventory.sources],
+            [source.of_symbol(work.symbol) for source in sources if source.entry["mode"] != "known"],
+            len(self.journal.values(journal_name(work.symbol))),
             self.request.hints,
             making,
             self.root,
-            self.base.path if self.base else self.root,
+            self.out if self.base or self.upload else self.root,
+            self.upload,
         )
 
     def _publish(self, making: Making, records: Mapping[str, list[Record]], skipped: int) -> BuildReport:
-        request, out = self.request, self.request.out
         unplaced = [source.entry["unplaced"] for source in self.inventory.sources if source.entry.get("unplaced")]
         if self.base is not None:
             kept = settings_in(self.base)
         else:
-            kept = list(settings_documents(self.root, making.features, request.config_text))
+            text = self.request.config_text
+            kept = list(settings_documents(self.root, making.features, text, by_content=self.upload is not None))
         found = [finding for item in unplaced for finding in item["findings"]]
         entry = ledger.write(self.root, ledger.of_records(records, found))
         documents = [*kept, *(item["entry"] for item in unplaced), entry]
@@ -324,20 +366,28 @@ class _ArchiveBuild:
             add_unplaced(manifest, item["counts"])
         if not manifest["rows_out"]:
             raise DataError(f"{self.inventory.paths[0]}: no row was accepted; quarantined: {manifest['quarantined']}")
+        self._make_visible(manifest)
+        remove_tree(self.root)
+        return self._report(FeatureStore.open(self.out), skipped)
+
+    def _make_visible(self, manifest: dict[str, Any]) -> None:
+        is_new = self.base is None or {**manifest, "snapshot": self.base.snapshot} != self.base.manifest
+        if self.upload is not None:
+            if is_new:
+                self.upload.publish(self.root, manifest)
+            return self.upload.clear()
         if self.base is not None:
-            if self.finished or {**manifest, "snapshot": self.base.snapshot} != self.base.manifest:
+            if self.finished or is_new:
                 adopt(self.base, self.root, manifest)
             else:
                 retire(self.base)  # what a crash just after the last change left
-        else:
-            stores.write_manifest(self.root, manifest)
-            for folder in (JOURNAL, SPILL):
-                remove_tree(self.root / folder)
-            for path in FeatureStore.open(self.root).strays():
-                path.unlink()
-            publish_folder(self.root, out, replace=request.replace, synced=True)
-        remove_tree(self.root)
-        return self._report(FeatureStore.open(out), skipped)
+            return
+        stores.write_manifest(self.root, manifest)
+        for folder in (JOURNAL, SPILL, FETCHED):
+            remove_tree(self.root / folder)
+        for path in FeatureStore.open(self.root).strays():
+            path.unlink()
+        publish_folder(self.root, _place(self.request), replace=self.request.replace, synced=True)
 
     def _report(self, store: FeatureStore, skipped: int) -> BuildReport:
         manifest = store.manifest
@@ -353,7 +403,7 @@ class _ArchiveBuild:
             skipped=skipped,
             taken=self.taken,
             described=described,
-            passed_over=passed_over(self.request.sources),
+            passed_over=passed_over([source for source in self.request.sources if not is_remote(source)]),
             broken=self.inventory.problems,
         )
 

@@ -121,7 +121,7 @@ def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress 
     Raises:
         DataError: ticks into a store of candles or the other way round, an altered store, or another writer at work.
     """
-    with sole_writer(store.path, "appending to"):
+    with sole_writer(store.folder, "appending to"):
         return _append(FeatureStore.open(store.path), ingested, progress)
 
 
@@ -144,17 +144,17 @@ def _append(store: FeatureStore, ingested: Ingested, progress: Progress | None) 
         ingested, frame=fresh, origins=pl.DataFrame(), rejected=rejected, rows_in=ingested.rows_in - held
     )
     making = Making.of(store.manifest)
-    place = Place(store.path, store.path, *_telling(ingested, progress))
+    place = Place(store.folder, store.folder, *_telling(ingested, progress))
     records = _run(ingested, making, FeaturePlan(making.features), place, records_of(store.manifest))
     documents = [item for item in store.manifest["documents"] if not item["path"].startswith(f"{ledger.FOLDER}/")]
     if len(rejected):
-        documents.append(parts.write_rejected(store.path, rejected))
+        documents.append(parts.write_rejected(store.folder, rejected))
     unplaced = ledger.joined(ledger.unplaced_in(store.quality()), ledger.of_rejected(rejected))
-    documents.append(ledger.write(store.path, ledger.of_records(records, unplaced)))
+    documents.append(ledger.write(store.folder, ledger.of_records(records, unplaced)))
     sources = [*store.manifest["sources"], *_sources(ingested)]
     manifest = manifest_of(making, records, sources=sources, documents=documents)
     add_unplaced(manifest, _unplaced(store, ingested))
-    stores.write_manifest(store.path, manifest)
+    stores.write_manifest(store.folder, manifest)
     appended = FeatureStore.open(store.path)
     retire(appended)
     return dataclasses.replace(_report(appended, ingested, store), held=held)
@@ -174,7 +174,7 @@ def _run(
 ) -> dict[str, list[Record]]:
     """The records of every symbol, each going on from its known ones."""
     records = {symbol: list(known[symbol]) for symbol in known}
-    sources = [(source.path.name, source.sha256) for source in ingested.sources]
+    sources = {number: (source.path.name, source.sha256) for number, source in enumerate(ingested.sources)}
     for (symbol,), rows in sorted(ingested.with_origins().partition_by("symbol", as_dict=True).items()):
         build = SymbolBuild(place, str(symbol), making, plan, records.get(str(symbol), ()))
         records[str(symbol)] = build.run([Batch(rows, _NONE_REJECTED)], sources, grows=True)
@@ -203,19 +203,22 @@ def adopt(store: FeatureStore, folder: Path, manifest: dict[str, Any]) -> None:
 
     Those that a try before this one had moved are there already.
     """
-    clear_leftovers(store, kept={store.path / item["path"] for item in listed(manifest)})
+    clear_leftovers(store, kept={store.folder / item["path"] for item in listed(manifest)})
     for item in listed(manifest):
-        source, target = folder / item["path"], store.path / item["path"]
+        source, target = folder / item["path"], store.folder / item["path"]
         if source.exists() and not target.exists():
             move_into(source, target)
-    stores.write_manifest(store.path, manifest)
+    stores.write_manifest(store.folder, manifest)
     retire(FeatureStore.open(store.path))
 
 
-def settings_documents(root: Path, features: Sequence[str], config_text: str) -> Iterator[dict[str, Any]]:
-    """Write what says how a store was made; yields the manifest entries."""
-    yield vars(Entry.write(root, stores.FEATURE_COLUMNS, pretty_json(list(features))))
-    yield vars(Entry.write(root, stores.CONFIG, config_text.encode("utf-8")))
+def settings_documents(
+    root: Path, features: Sequence[str], config_text: str, *, by_content: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Write what says how a store was made, under names of their content if asked; yields the manifest entries."""
+    texts = {stores.FEATURE_COLUMNS: pretty_json(list(features)), stores.CONFIG: config_text.encode("utf-8")}
+    for name, text in texts.items():
+        yield vars(Entry.write(root, name.replace(".", "-{hash}.") if by_content else name, text))
 
 
 def settings_in(store: FeatureStore) -> list[dict[str, Any]]:
@@ -279,7 +282,7 @@ def _all_known(store: FeatureStore, ingested: Ingested) -> bool:
 
 def clear_leftovers(store: FeatureStore, kept: Collection[Path] = ()) -> None:
     """Remove what readers of the manifest before the present one needed, and what a crashed append left."""
-    remove_tree(store.path / parts.RETIRED)
+    remove_tree(store.folder / parts.RETIRED)
     for path in store.leftovers():
         if path not in kept:
             path.unlink(missing_ok=True)
@@ -288,7 +291,7 @@ def clear_leftovers(store: FeatureStore, kept: Collection[Path] = ()) -> None:
 def retire(store: FeatureStore) -> None:
     """Put aside the files that only the last manifest named."""
     for path in store.leftovers():
-        target = parts.retired_path(store.path, path.name)
+        target = parts.retired_path(store.folder, path.name)
         target.parent.mkdir(exist_ok=True)
         with contextlib.suppress(PermissionError):  # Windows: a reader has it open; the next append clears it
             path.replace(target)

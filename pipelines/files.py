@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
 from pipelines.errors import DataError
+from pipelines.objects import Location
 
 _HEX = "[0-9a-f]" * 8
 
@@ -138,6 +139,19 @@ def _remove_staging(staging: Path) -> None:
     shutil.rmtree(staging, ignore_errors=True)
     with suppress(OSError):
         Path(f"{staging}.lock").unlink()
+
+
+@contextmanager
+def staging_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write what `path` will hold, when the block has ended, whole; not durable, for it can be made again."""
+    staging = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
+    with writing(path):
+        try:
+            with open(staging, "wb") as file:
+                yield file
+            staging.replace(path)
+        finally:
+            staging.unlink(missing_ok=True)
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -270,9 +284,9 @@ def make_folder(folder: Path) -> None:
             fsync_folder(folder.parent)
 
 
-def sha256_file(path: Path, size: int | None = None) -> str:
+def sha256_file(path: Location, size: int | None = None) -> str:
     """SHA-256 of a file's bytes, or of its first `size`, as 64 hex digits."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         if size is None:
             return hashlib.file_digest(file, "sha256").hexdigest()
         digest = hashlib.sha256()
@@ -297,7 +311,7 @@ def pretty_json(value: Any) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode("ascii")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Location) -> Any:
     """The value in a JSON file.
 
     Raises:

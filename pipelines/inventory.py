@@ -10,10 +10,12 @@ import polars as pl
 from pipelines.build import measured_tail
 from pipelines.density import Density
 from pipelines.errors import DamagedError, DataError
-from pipelines.files import remove_tree
+from pipelines.fetched import at_hand, origin_of, told
+from pipelines.files import remove_tree, sha256_file
 from pipelines.ingest import check_needs, copies, no_usable_row
 from pipelines.journal import Journal
 from pipelines.making import Kind, Named, Record
+from pipelines.parts import Entry
 from pipelines.planning import Work
 from pipelines.runs import UnreadableError, read_spilled
 from pipelines.schema import SourceHints
@@ -49,10 +51,8 @@ class Inventory:
             DataError: a file cannot be understood, several do not go together, or there is no usable row.
         """
         known = self._known_entries()
-        for number, (path, stamp, digest) in enumerate(digests(self.paths, self._hashed())):
-            source = Source(number, path, digest, stamp, {})
-            entry = known.get((path.name, digest))
-            self.sources.append(replace(source, entry=entry) if entry else self._look_into(source))
+        for number, (path, stamp, sha256) in enumerate(digests(self.paths, self._hashed())):
+            self.sources.append(self._surveyed(Source(number, path, sha256 or "", stamp, {}), known))
             if self.sources[-1].entry["mode"] != "broken":
                 self._check_source(self.sources[-1], needs)
             elif self.strict:
@@ -64,6 +64,20 @@ class Inventory:
         _refuse_copies(readable)
         if not any(source.symbols for source in readable):
             raise DataError(no_usable_row(self.paths[0], self._unplaced_rows()))
+
+    def _surveyed(self, source: Source, known: Mapping[tuple[str, str], dict[str, Any]]) -> Source:
+        """The source with what is known of it, or is found; one in a bucket is fetched only if its version is new."""
+        origin = origin_of(source.path)
+        version = origin.version() if origin else None
+        entry = known.get((source.path.name, version or source.sha256))
+        if entry is not None:
+            return replace(source, sha256=entry["sha256"], entry=entry)
+        if origin is None:
+            return self._look_into(source)
+        with at_hand(source.path):
+            source = replace(source, sha256=sha256_file(source.path), entry={"version": version})
+            entry = known.get((source.path.name, source.sha256))
+            return replace(source, entry={**entry, "version": version}) if entry else self._look_into(source)
 
     def _hashed(self) -> dict[tuple[str, Stamp], str]:
         """SHA-256 of the files that the try before this one hashed, by path, size and time of their last change."""
@@ -78,6 +92,7 @@ class Inventory:
                     known[entry["name"], entry["sha256"]] = {**entry, "mode": entry.get("mode", "known")}
         for entry in self.journal.values(_SOURCES):
             known[entry["name"], entry["sha256"]] = entry
+        known |= {(entry["name"], entry["version"]): entry for entry in known.values() if "version" in entry}
         for last in self.journal.values(LASTS):
             span = known.get((last["name"], last["sha256"]), {"spans": {}})["spans"].get(last["symbol"], [0, 0])
             span[1] = span[1] if span[1] is not None else last["last"]
@@ -85,15 +100,22 @@ class Inventory:
 
     def _look_into(self, source: Source, *, streams: bool = True) -> Source:
         try:
-            return self._entered(look_into(source, self.hints, self.root, streams=streams))
+            with at_hand(source.path):
+                return self._entered(look_into(source, self.hints, self.root, streams=streams), source)
         except DamagedError as error:
             if self.strict:
                 raise
-            return self._entered(replace(source, entry=_broken(error)))
+            return self._entered(self._without(source, error), source)
 
-    def _entered(self, source: Source) -> Source:
+    def _without(self, source: Source, error: DataError) -> Source:
+        problem = told(str(error), self.root)
+        entry: dict[str, Any] = {"mode": "broken", "problem": problem, "spans": {}, "unplaced": None, "rows_in": 0}
+        return replace(source, entry=entry)
+
+    def _entered(self, source: Source, before: Source) -> Source:
+        version = {"version": before.entry["version"]} if "version" in before.entry else {}
         place = {"path": str(source.path), "stamp": [source.stamp.size, source.stamp.changed]}
-        entry = {**source.entry, "name": source.path.name, "sha256": source.sha256, **place}
+        entry = {**source.entry, **version, "name": source.path.name, "sha256": source.sha256, **place}
         self.journal.add(_SOURCES, entry)
         return replace(source, entry=entry)
 
@@ -110,7 +132,8 @@ class Inventory:
         items = [source.entry["unplaced"]["entry"] for source in self.sources if source.entry.get("unplaced")]
         there = self.base.path if self.base else self.root
         folders = [self.root if (self.root / item["path"]).exists() else there for item in items]
-        return pl.concat([pl.read_parquet(folder / item["path"]) for folder, item in zip(folders, items, strict=True)])
+        contents = [Entry.of(item).read(folder / item["path"]) for folder, item in zip(folders, items, strict=True)]
+        return pl.concat([pl.read_parquet(content) for content in contents])
 
     def read_whole(self, source: Source) -> None:
         """A file that was out of order, or of several symbols, is sorted first; what was made of it does not stand."""
@@ -122,7 +145,7 @@ class Inventory:
         """A file turned out to be damaged: the store is made of the others."""
         if self.strict:
             raise error
-        self.sources[source.number] = self._entered(replace(source, entry=_broken(error)))
+        self.sources[source.number] = self._entered(self._without(source, error), source)
         if all(one.entry["mode"] == "broken" for one in self.sources):
             remove_tree(self.root)
             raise error
@@ -213,15 +236,11 @@ def _stated(source: Source, ends: Mapping[str, int], rows: int | None) -> dict[s
     rows_in = entry["rows_in"] if rows is None else rows + unplaced
     if entry["mode"] == "spilled" and entry["rows_in"] != rows_in:
         raise RuntimeError(f"{source.path}: {entry['rows_in']} rows in, but {rows_in} accounted for")
-    kept = ("flavour", "columns", "description", "unplaced", "problem")
+    kept = ("flavour", "columns", "description", "unplaced", "problem", "version")
     spans = {symbol: [first, ends.get(symbol, last)] for symbol, (first, last) in entry["spans"].items()}
     stated = {"name": source.path.name, "sha256": source.sha256, "rows_in": rows_in, "spans": spans}
     stated |= {name: entry[name] for name in kept if entry.get(name) is not None}
     return stated | ({"mode": "broken"} if entry["mode"] == "broken" else {})
-
-
-def _broken(error: DataError) -> dict[str, Any]:
-    return {"mode": "broken", "problem": str(error), "spans": {}, "unplaced": None, "rows_in": 0}
 
 
 def _refuse_copies(sources: Sequence[Source]) -> None:

@@ -32,6 +32,11 @@ class Journal:
         make_folder(self.folder)
         write_atomic(self.folder / _HEAD, canonical_json(plan))
 
+    @property
+    def is_there(self) -> bool:
+        """Whether a journal was begun and is not removed."""
+        return (self.folder / _HEAD).is_file()
+
     def is_of(self, plan: str) -> bool:
         """Whether a journal of this very plan is there."""
         head = self.folder / _HEAD

@@ -45,7 +45,7 @@ def of_rejected(rejected: pl.DataFrame) -> list[Finding]:
     return _grouped(found)
 
 
-def of_kept(rows: pl.DataFrame, names: Sequence[Named]) -> list[Finding]:
+def of_kept(rows: pl.DataFrame, names: Mapping[int, Named]) -> list[Finding]:
     """What was found in rows that are kept."""
     if KEPT not in rows.columns:
         return []
@@ -63,9 +63,9 @@ def of_kept(rows: pl.DataFrame, names: Sequence[Named]) -> list[Finding]:
     ]
 
 
-def _file_of(rows: pl.DataFrame, names: Sequence[Named]) -> pl.Expr:
+def _file_of(rows: pl.DataFrame, names: Mapping[int, Named]) -> pl.Expr:
     if "_source" in rows.columns:
-        named = {number: name for number, (name, _) in enumerate(names)}
+        named = {number: name for number, (name, _) in names.items()}
         return pl.col("_source").cast(pl.Int64).replace_strict(named, return_dtype=pl.String).alias("file")
     return pl.col("_file").cast(pl.String).alias("file") if "_file" in rows.columns else pl.lit(None).alias("file")
 

@@ -20,6 +20,7 @@ from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
 from pipelines.making import Batch, Making, Named, Record
+from pipelines.objects import Location
 from pipelines.parquet_writer import Columns
 from pipelines.parts import Entry, Period
 from pipelines.prints import Judged, PrintJudge
@@ -45,11 +46,11 @@ class Place:
     """
 
     root: Path
-    base: Path
+    base: Location
     finished: Callable[[Record], None]
     advanced: Callable[[int], None]
 
-    def folder_of(self, item: Mapping[str, Any]) -> Path:
+    def folder_of(self, item: Mapping[str, Any]) -> Location:
         """Below which of the two a file is."""
         return self.root if (self.root / item["path"]).exists() else self.base
 
@@ -101,8 +102,8 @@ class SymbolBuild:
         self._records: list[Record] = list(records)
         self._coming: list[Future[Record]] = []
         self._part: _Partition | None = None
-        self.sources: Sequence[Named] = ()
-        self.files: Sequence[str] = ()
+        self.sources: Mapping[int, Named] = {}
+        self.files: Mapping[int, str] = {}
         if self._records:
             state = self._records[-1]["state"]
             self.stream.restore(parts.read_state(place.folder_of(state), state))
@@ -112,18 +113,23 @@ class SymbolBuild:
         self.before, self.last_input = record["state"]["sha256"], record["last_input"]
 
     def run(
-        self, batches: Iterable[Batch], sources: Sequence[Named], files: Sequence[str] = (), *, grows: bool = False
+        self,
+        batches: Iterable[Batch],
+        sources: Mapping[int, Named],
+        files: Mapping[int, str] | None = None,
+        *,
+        grows: bool = False,
     ) -> list[Record]:
         """Take all batches.
 
         Args:
-            sources: name and SHA-256 of the sources, which `_source` counts. files: their paths.
+            sources: name and SHA-256 of the sources, under the numbers that `_source` holds. files: their paths.
             grows: rows of the period of the last record are added to it; else it is never met again.
 
         Returns:
             The records of all partitions of the symbol.
         """
-        self.sources, self.files = sources, files
+        self.sources, self.files = sources, files or {}
         with _Writer() as writer:
             for batch in batches:
                 for key, rows, rejected in _cut(batch, self.making.period):
@@ -383,10 +389,10 @@ def _conformed(rows: pl.DataFrame, making: Making) -> pl.DataFrame:
     return rows.select("timestamp", "price", "volume", *present)
 
 
-def _inputs(rows: pl.DataFrame, sources: Sequence[Named]) -> list[dict[str, Any]]:
+def _inputs(rows: pl.DataFrame, sources: Mapping[int, Named]) -> list[dict[str, Any]]:
     """What of which source came in: rows, first and last line; the sources alone where rows do not say."""
     if "_source" not in rows.columns or rows["_source"].null_count():
-        return [{"name": name, "sha256": sha256} for name, sha256 in sources if len(rows)]
+        return [{"name": name, "sha256": sha256} for name, sha256 in sources.values() if len(rows)]
     line = pl.col("_line" if "_line" in rows.columns else "line")
     counts = (pl.len().alias("rows"), line.min().alias("first"), line.max().alias("last"))
     if len(rows) and rows["_source"].min() == rows["_source"].max():

@@ -31,6 +31,13 @@ class Work:
         stand = self.standing[:-1]
         return Work(self.symbol, stand, _end(stand, period), self.reason)
 
+    def after(self, records: Sequence[Record], period: Period) -> "Work":
+        """What is left when partitions were finished since it was planned, by a worker that is gone."""
+        stand = list(self.standing)
+        for record in records:
+            stand = [*(one for one in stand if one["date"] < record["date"]), record]
+        return Work(self.symbol, stand, _end(stand, period), self.reason)
+
 
 def work_due(
     symbol: str, known: Sequence[Record], sources: Sequence[Source], period: Period, is_there: Callable[[Record], bool]
@@ -100,10 +107,14 @@ def _fault(
     return None if is_there(record) else "its files are not there"
 
 
-def is_below(record: Record, folders: Sequence[Path]) -> bool:
-    """Whether all files of a partition are below one of the folders, by their sizes: the cheap check."""
+def is_below(record: Record, folders: Sequence[Path], sizes: Mapping[str, int]) -> bool:
+    """Whether all files of a partition are below one of the folders, or have these sizes elsewhere: the cheap check."""
     items = [*files_of(record), record["state"], *record["quarantine"]]
-    return all(any(_has_size(folder / item["path"], item["size"]) for folder in folders) for item in items)
+    return all(
+        sizes.get(item["path"]) == item["size"]
+        or any(_has_size(folder / item["path"], item["size"]) for folder in folders)
+        for item in items
+    )
 
 
 def _has_size(path: Path, size: int) -> bool:

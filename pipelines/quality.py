@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import reduce
 
 import polars as pl
@@ -183,17 +183,17 @@ def canonical_rejected(rows: pl.DataFrame, reason: str) -> pl.DataFrame:
     return rows.select(line=line, reason=pl.lit(reason), raw=raw)
 
 
-def placed_rejected(rows: pl.DataFrame, reason: str, files: Sequence[str]) -> pl.DataFrame:
+def placed_rejected(rows: pl.DataFrame, reason: str, files: Mapping[int, str]) -> pl.DataFrame:
     """Return canonical rows as rejected ones that stand where they stood.
 
-    files : which `_source` counts; rows of memory have `_file`, or do not say
+    files : under the numbers that `_source` holds; rows of memory have `_file`, or do not say
     """
     if rows.is_empty():
         return pl.DataFrame(schema=PLACED_SCHEMA)
     file, source = pl.lit(None, pl.String), pl.lit(None, pl.UInt32)
     if "_source" in rows.columns:
         source = pl.col("_source")
-        file = source.cast(pl.Int64).replace_strict(dict(enumerate(files)), return_dtype=pl.String)
+        file = source.cast(pl.Int64).replace_strict(files, return_dtype=pl.String)
     elif "_file" in rows.columns:
         file = pl.col("_file").cast(pl.String)
     where = rows.select(file=file, _stamp=pl.col("timestamp").to_physical(), _source=source)

@@ -1,7 +1,7 @@
 """Runs: rows of one symbol in time order, straight from a file or from the spill; and their merge into one stream."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines.errors import DamagedError, DataError
+from pipelines.fetched import at_hand
 from pipelines.making import Batch
 from pipelines.quality import PLACED_SCHEMA, parted, placed_rejected, repeated_identity
 from pipelines.reasons import Action
@@ -30,8 +31,11 @@ class DisorderError(Exception):
     """
 
     def __init__(self, source: int) -> None:
-        super().__init__(f"source {source} is not in time order, or of several symbols")
+        super().__init__(source)
         self.source = source
+
+    def __str__(self) -> str:
+        return f"source {self.source} is not in time order, or of several symbols"
 
 
 class UnreadableError(DataError):
@@ -42,8 +46,11 @@ class UnreadableError(DataError):
     """
 
     def __init__(self, source: int, problem: str) -> None:
-        super().__init__(problem)
-        self.source = source
+        super().__init__(source, problem)  # all that it takes to make it anew in another process
+        self.source, self.problem = source, problem
+
+    def __str__(self) -> str:
+        return self.problem
 
 
 class Run(Protocol):
@@ -137,6 +144,10 @@ class FileRun:
             yield Batch(pl.DataFrame(), waiting.with_columns(pl.col("_stamp").clip(lower_bound=self.first)))
 
     def _read(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        with at_hand(self.path):
+            yield from self._read_at_hand()
+
+    def _read_at_hand(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         try:
             for rows, rejected, _ in canonical_batches(
                 self.path, self.hints, self.stamp[0], self.settled, start=self.start
@@ -274,7 +285,7 @@ class Screen:
         self,
         symbol: str,
         flavour: str,
-        files: Sequence[str],
+        files: Mapping[int, str],
         rejected: pl.DataFrame,
         policy: Mapping[str, Action],
     ) -> None:

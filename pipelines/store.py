@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kernels.arrays import Floats, Integers
-from pipelines import ledger, sessions
+from pipelines import journal, ledger, sessions
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
 from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, write_atomic
+from pipelines.objects import Location, ObjectPath, located
 from pipelines.parts import RETIRED, Entry, retired_path
 from pipelines.schema import empty_rejected
 
@@ -40,7 +41,8 @@ FEATURE_COLUMNS = "feature_columns.json"
 CONFIG = "config.yaml"
 
 _OUR_NAME = re.compile(
-    r"(part|rejected|quality)-[0-9a-f]{12}\.parquet|symbol=.*-[0-9a-f]{12}\.npz|\.tmp-[0-9a-f]{8}-.*"
+    r"(part|rejected|quality)-[0-9a-f]{12}\.parquet|(feature_columns|config)-[0-9a-f]{12}\.(json|yaml)"
+    r"|symbol=.*-[0-9a-f]{12}\.npz|\.tmp-[0-9a-f]{8}-.*"
 )
 
 BASE_COLUMNS = ["timestamp", "last_timestamp", "open", "high", "low", "close", "volume"]
@@ -68,11 +70,12 @@ class FeatureStore:
     """A feature store on disk, read through its manifest.
 
     Attributes:
-        path: the folder. manifest: its manifest. features: feature columns, in order. symbols: sorted.
-        bars: how its rows were made. snapshot: SHA-256 that names this exact content.
+        path: the folder, or the place in a bucket. manifest: its manifest.
+        features: feature columns, in order. symbols: sorted. bars: how its rows were made.
+        snapshot: SHA-256 that names this exact content.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Location, manifest: dict[str, Any]) -> None:
         self.path = path
         self.manifest = manifest
         self.features: list[str] = manifest["features"]
@@ -82,12 +85,13 @@ class FeatureStore:
         self._files_of = by_symbol(manifest["files"])
 
     @classmethod
-    def open(cls, path: Path) -> "FeatureStore":
-        """Open a store and check its manifest (each file is checked when it is read).
+    def open(cls, path: Location) -> "FeatureStore":
+        """Open a store, also at s3://, and check its manifest (each file is checked when it is read).
 
         Raises:
             DataError: no store there, an altered manifest, another schema version, or a feature list that differs.
         """
+        path = located(path)
         if not (path / MANIFEST).is_file():
             raise DataError(f"{path}: no {MANIFEST}; expected a feature store, make one with build-features")
         manifest = _read_manifest(path / MANIFEST)
@@ -95,9 +99,9 @@ class FeatureStore:
         outside = [entry.path for entry in store.entries() if not _is_inside(entry.path)]
         if outside:
             raise DataError(f"{path / MANIFEST}: names {outside[0]!r}, which lies outside the store; it was altered")
-        listed = read_json(path / FEATURE_COLUMNS)
-        if listed != manifest["features"]:
-            raise DataError(f"{path / FEATURE_COLUMNS}: differs from the features in {MANIFEST}; rebuild the store")
+        columns = path / _list_of_features(manifest)
+        if read_json(columns) != manifest["features"]:
+            raise DataError(f"{columns}: differs from the features in {MANIFEST}; rebuild the store")
         return store
 
     def read(
@@ -168,8 +172,21 @@ class FeatureStore:
     def _content(self, entry: Entry) -> bytes:
         return entry.read(self._locate(entry.path))
 
-    def _locate(self, path: str) -> Path:
+    @property
+    def folder(self) -> Path:
+        """Where the store is on disk.
+
+        Raises:
+            DataError: it lies in a bucket, whose stores `build-features` alone changes.
+        """
+        if isinstance(self.path, ObjectPath):
+            raise DataError(f"{self.path}: rows can be added to a store in a bucket by build-features alone")
+        return self.path
+
+    def _locate(self, path: str) -> Location:
         """Where a file of this manifest is, also after a newer manifest has retired it."""
+        if isinstance(self.path, ObjectPath):
+            return self.path / path
         retired = retired_path(self.path, path)
         return retired if not (self.path / path).exists() and retired.exists() else self.path / path
 
@@ -209,13 +226,22 @@ class FeatureStore:
         """Rehash everything; each problem is one line, and none means the store is whole."""
         entries = self.entries()
         problems = [problem for entry in entries if (problem := entry.problem_at(self.path / entry.path))]
-        return problems + [f"{path}: not named in {MANIFEST}" for path in self.strays()]
+        return problems + [f"{path}: not named in {MANIFEST}" for path in self._foreign()]
 
     def strays(self) -> list[Path]:
         """Files in the folder that the manifest does not name, those kept for readers of the last one apart."""
-        known = {self.path / entry.path for entry in self.entries()} | {self.path / MANIFEST}
-        found = (path for path in self.path.rglob("*") if path.is_file() and path not in known)
-        return sorted(path for path in found if self.path / RETIRED not in path.parents)
+        known = {self.folder / entry.path for entry in self.entries()} | {self.folder / MANIFEST}
+        found = (path for path in self.folder.rglob("*") if path.is_file() and path not in known)
+        return sorted(path for path in found if self.folder / RETIRED not in path.parents)
+
+    def _foreign(self) -> list[Location]:
+        """What has no place in the store. In a bucket our own files that the manifest does not name are no fault:
+        readers of an earlier one may need them, or a writer that has not published yet."""
+        if not isinstance(self.path, ObjectPath):
+            return [*self.strays()]
+        known = {entry.path for entry in self.entries()} | {MANIFEST}
+        unknown = sorted(name for name in self.path.sizes() if name not in known and not is_ours(name))
+        return [self.path / name for name in unknown]
 
     def leftovers(self) -> list[Path]:
         """Those of the strays that have the names of our own data files: retired, or left by a crash."""
@@ -228,7 +254,7 @@ class FeatureStore:
         return first, last
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Location) -> dict[str, Any]:
     manifest = read_json(path)
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != SCHEMA_VERSION or not manifest.keys() >= KEYS:
@@ -254,6 +280,17 @@ def by_symbol(files: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     for file in files:
         found.setdefault(file["symbol"], []).append(file)
     return found
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path in a store is that of a file which builds write there."""
+    return _OUR_NAME.fullmatch(PurePosixPath(path).name) is not None or path.startswith(f"{journal.FOLDER}/")
+
+
+def _list_of_features(manifest: dict[str, Any]) -> str:
+    """The document that lists the features; in a bucket its name has its hash."""
+    names = [str(item["path"]) for item in manifest["documents"]]
+    return next((name for name in names if name.startswith(FEATURE_COLUMNS.partition(".")[0])), FEATURE_COLUMNS)
 
 
 def _is_inside(path: str) -> bool:

@@ -14,11 +14,13 @@ from pipelines.features import FeaturePlan
 from pipelines.files import canonical_json, sha256_bytes
 from pipelines.journal import Journal
 from pipelines.making import Batch, Making, Named, Record
+from pipelines.objects import Location
 from pipelines.partitions import Place, SymbolBuild
 from pipelines.planning import Work
 from pipelines.runs import NONE_PLACED, Run, Screen, merged
 from pipelines.schema import SourceHints
 from pipelines.survey import Source, rejected_of, runs_of
+from pipelines.uploads import Upload
 
 _AHEAD = 2  # batches
 LASTS = "lasts"  # under which the journal has the time of the last row of each streamed file
@@ -29,24 +31,41 @@ class Task:
     """All that a worker needs to build what is due for a symbol; plain values and paths.
 
     Attributes:
-        sources: files with rows of the symbol. names: of all files, which their numbers count.
-        files: their paths. root: where the build is under way. base: the store that it goes on from, or `root`.
+        sources: files whose rows of the symbol are to be read. entered: lines that the journal had of the symbol.
+        root: where the build is under way. base: where else finished partitions are.
+        upload: where they go when they are finished, if not into a folder.
     """
 
     work: Work
     flavour: str
     sources: Sequence[Source]
-    names: Sequence[Named]
-    files: Sequence[str]
+    entered: int
     hints: SourceHints
     making: Making
     root: Path
-    base: Path
+    base: Location
+    upload: Upload | None = None
 
     @property
     def name(self) -> str:
         """Of the symbol in the journal."""
         return journal_name(self.work.symbol)
+
+    @property
+    def names(self) -> dict[int, Named]:
+        """Of the sources, under their numbers."""
+        return {source.number: (source.path.name, source.sha256) for source in self.sources}
+
+    def left(self) -> "Task":
+        """What is left of it, after the partitions that somebody entered in the journal since it was planned."""
+        entered = Journal(self.root).values(self.name)[self.entered :]
+        mine = self.made_so()
+        made = [record for record in entered if record.pop("making", None) == mine]
+        return replace(self, work=self.work.after(made, self.making.period))
+
+    def made_so(self) -> str:
+        """What partitions must have been made with to be part of it."""
+        return sha256_bytes(canonical_json(self.making.settings()))
 
 
 def journal_name(symbol: str) -> str:
@@ -65,10 +84,13 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], N
         DataError: a file contradicts its first rows, or something cannot be written.
     """
     journal = Journal(task.root)
-    making = sha256_bytes(canonical_json(task.making.settings()))
+    making = task.made_so()
 
     def finished(record: Record) -> None:
-        journal.add(task.name, {**record, "making": making})
+        entry = {**record, "making": making}
+        if task.upload is not None:
+            task.upload.add(task.root, task.name, entry)
+        journal.add(task.name, entry)
         advanced(0, 1)
 
     place = Place(task.root, task.base, finished, lambda rows: advanced(rows, 0))
@@ -84,11 +106,12 @@ def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[
     rejected = pl.concat([NONE_PLACED, *(rejected_of(source, symbol, task.root) for source in task.sources)])
     if start is not None:
         rejected = rejected.filter(pl.col("_stamp") >= start)
-    screen = Screen(symbol, task.flavour, task.files, rejected, task.making.quality.policy)
+    files = {source.number: str(source.path) for source in task.sources}
+    screen = Screen(symbol, task.flavour, files, rejected, task.making.quality.policy)
     stream = screen.batches(merged(runs, start=start))
     build = SymbolBuild(place, symbol, task.making, plan, task.work.standing)
     with closing(read_ahead(stream)) as batches:
-        return build.run(batches, task.names, task.files)
+        return build.run(batches, task.names, files)
 
 
 def _runs(task: Task, source: Source) -> Iterator[Run]:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipelines import ledger, parts
 from pipelines.density import Density
+from pipelines.fetched import origin_of
 from pipelines.files import make_folder, sha256_file, write_atomic
 from pipelines.making import Named
 from pipelines.quality import FileOrder, canonical_rejected, parted, reason_counts, refuse
@@ -49,8 +50,8 @@ class Stamp(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """Of a file as it is now."""
-        found = path.stat()
+        """Of a file, or of the object that it is the copy of, as it is now."""
+        found = (origin_of(path) or path).stat()
         return cls(found.st_size, found.st_mtime_ns)
 
 
@@ -75,18 +76,27 @@ class Source:
         """Of its rows, sorted."""
         return sorted(self.entry["spans"])
 
+    def of_symbol(self, symbol: str) -> "Source":
+        """The same, as far as it is about one symbol."""
+        runs = [run for run in self.entry.get("runs", ()) if run[0] == symbol]
+        return replace(self, entry={**self.entry, "spans": {symbol: self.entry["spans"][symbol]}, "runs": runs})
+
 
 def key_of(source: Source) -> Named:
     """What names a source in a manifest."""
     return source.path.name, source.sha256
 
 
-def digests(paths: Sequence[Path], known: Mapping[tuple[str, Stamp], str]) -> Iterator[tuple[Path, Stamp, str]]:
-    """Each file with its SHA-256, of the bytes that were there when the counting began; known ones are not read."""
+def digests(paths: Sequence[Path], known: Mapping[tuple[str, Stamp], str]) -> Iterator[tuple[Path, Stamp, str | None]]:
+    """Each file with its SHA-256, of the bytes that were there when the counting began; known ones are not read.
 
-    def digest(path: Path) -> tuple[Path, Stamp, str]:
+    That of an object in a bucket is None unless it is known: it has to be fetched first.
+    """
+
+    def digest(path: Path) -> tuple[Path, Stamp, str | None]:
         stamp = Stamp.of(path)
-        return path, stamp, known.get((str(path), stamp)) or sha256_file(path, stamp.size)
+        told = known.get((str(path), stamp))
+        return path, stamp, told if told or origin_of(path) else sha256_file(path, stamp.size)
 
     with ThreadPoolExecutor(2, thread_name_prefix="hash") as pool:
         yield from pool.map(digest, paths)

@@ -13,9 +13,11 @@ from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.making import Kind
+from pipelines.objects import is_remote, located
 from pipelines.parquet_writer import Encoding
 from pipelines.reasons import Quality
 from pipelines.schema import SourceHints
+from stockbot.cluster import LOCAL, cluster_builder
 from stockbot.config import BarsConfig, Config, duration_ns
 from stockbot.destination import require_writable_parent
 from stockbot.native_memory import keep_freed_memory
@@ -23,6 +25,7 @@ from stockbot.native_memory import keep_freed_memory
 Progress = Callable[[int, int], None]
 
 _SHOWN = 3
+_SCRATCH = Path("data/.builds")
 
 
 def source_hints(config: Config) -> SourceHints:
@@ -52,6 +55,8 @@ def build_features(
     bars_asked: bool = False,
     strict: bool = False,
     workers: int | None = None,
+    cluster: str | None = None,
+    scratch: Path | None = None,
     reading: Progress | None = None,
     building: Callable[[int, int, int], None] | None = None,
 ) -> tuple[BuildReport, list[str]]:
@@ -61,7 +66,9 @@ def build_features(
         bars_asked: the user asked for bars in so many words, which candles cannot become.
         strict: a source that cannot be read stops the build; else it is left out, and named in the report.
         workers: symbols that are built at once; None for half as many as there are processors, for each reads, runs
-            and writes at the same time.
+            and writes at the same time, and for as many as there are processors on a cluster of this machine.
+        cluster: address of a Dask scheduler on whose workers symbols are built, or `local` to start one.
+        scratch: folder in which a store at s3:// is made before it is put there; default: data/.builds.
         reading: called with files done and in all.
         building: called with rows done and in all, and partitions finished.
 
@@ -69,17 +76,22 @@ def build_features(
         DataError: the sources cannot be read as they are, or something is in the way at `out`.
         UsageError: `out` cannot be made. Both are known before the sources are read.
     """
-    request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked)
+    request = archive_request(sources, config, out, replace=replace, bars_asked=bars_asked, scratch=scratch)
+    if cluster is not None and cluster != LOCAL:
+        request = _absolute(request)
     keep_freed_memory()
-    report = build_archive(
-        dataclasses.replace(
-            request,
-            strict=strict,
-            workers=workers or max(1, (os.cpu_count() or 1) // 2),
-            surveyed=reading or _silent,
-            advanced=building or (lambda done, total, partitions: None),
-        )
+    request = dataclasses.replace(
+        request,
+        strict=strict,
+        workers=workers or max(1, (os.cpu_count() or 1) // 2),
+        surveyed=reading or _silent,
+        advanced=building or (lambda done, total, partitions: None),
     )
+    if cluster is None:
+        report = build_archive(request)
+    else:
+        with cluster_builder(cluster, workers or os.cpu_count() or 1, config) as elsewhere:
+            report = build_archive(dataclasses.replace(request, elsewhere=elsewhere))
     return report, [
         *_described(report.described),
         *(f"{path}: passed over, not market data" for path in report.passed_over),
@@ -87,15 +99,23 @@ def build_features(
 
 
 def archive_request(
-    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False, bars_asked: bool = False
+    sources: Sequence[str | Path],
+    config: Config,
+    out: Path,
+    *,
+    replace: bool = False,
+    bars_asked: bool = False,
+    scratch: Path | None = None,
 ) -> Request:
     """What the settings ask of a build.
 
     Raises:
         DataError: something is in the way at `out`. UsageError: `out` cannot be made.
     """
-    require_vacant(out, replace=True)
-    require_writable_parent(out)
+    place = located(out)
+    if isinstance(place, Path):
+        require_vacant(place, replace=True)
+        require_writable_parent(place)
     spec = bar_spec(config.bars)
 
     def accept(kind: Kind, path: Path) -> None:
@@ -110,23 +130,31 @@ def archive_request(
         hints=source_hints(config),
         bars=spec,
         plan=FeaturePlan(config.features),
-        out=out,
+        out=place,
         config_text=config.to_yaml(),
         encoding=Encoding(**config.store.model_dump()),
+        scratch=scratch or _SCRATCH,
         replace=replace,
         accept=accept,
     )
 
 
+def _absolute(request: Request) -> Request:
+    """With the paths as they are for a worker, whatever folder it was started in."""
+    sources = [source if is_remote(source) else Path(source).expanduser().absolute() for source in request.sources]
+    out = request.out if is_remote(request.out) else Path(str(request.out)).absolute()
+    return dataclasses.replace(request, sources=sources, out=out, scratch=request.scratch.absolute())
+
+
 def plan_features(
-    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False
+    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False, scratch: Path | None = None
 ) -> list[dict[str, Any]]:
     """What `build_features` would do for each symbol, and why.
 
     Raises:
         As `build_features`.
     """
-    works = plan_archive(archive_request(sources, config, out, replace=replace))
+    works = plan_archive(archive_request(sources, config, out, replace=replace, scratch=scratch))
     return [
         {
             "symbol": work.symbol,

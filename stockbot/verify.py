@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pipelines.errors import DataError
 from pipelines.files import sha256_bytes
+from pipelines.objects import Location, located
 from pipelines.parts import Entry
 from pipelines.store import MANIFEST, FeatureStore
 from stockbot.bundle import SHORT_ID, Bundle
@@ -18,7 +19,7 @@ class Verdict:
     """What a folder is, how many files its manifest names, and every problem found; none means it is whole."""
 
     kind: Literal["feature store", "bundle"]
-    path: Path
+    path: Location
     files: int
     problems: list[str]
 
@@ -29,15 +30,16 @@ def verify(path: Path) -> Verdict:
     Raises:
         DataError: the folder has no readable manifest, so nothing says what it should hold.
     """
-    content, manifest = _manifest(path)
+    place = located(path)
+    content, manifest = _manifest(place)
     if "snapshot" in manifest:
-        return _verify_store(path)
+        return _verify_store(place)
     if isinstance(manifest.get("files"), dict):
         return _verify_bundle(path, content, manifest["files"])
     raise DataError(f"{path / MANIFEST}: expected the manifest of a feature store or a bundle, received another")
 
 
-def _manifest(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _manifest(path: Location) -> tuple[bytes, dict[str, Any]]:
     file = path / MANIFEST
     try:
         content = file.read_bytes()
@@ -51,7 +53,7 @@ def _manifest(path: Path) -> tuple[bytes, dict[str, Any]]:
     return content, manifest if isinstance(manifest, dict) else {}
 
 
-def _verify_store(path: Path) -> Verdict:
+def _verify_store(path: Location) -> Verdict:
     try:
         store = FeatureStore.open(path)
     except DataError as error:

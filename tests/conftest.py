@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.pipelines.bucket import bucket, served  # noqa: F401 fixtures
+
 settings.register_profile("stockbot", deadline=None)  # the first example of a kernel compiles it
 settings.load_profile("stockbot")
 

@@ -20,7 +20,9 @@ from stockbot.cli.options import (
 
 @click.command("build-features")
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the store; default: `paths.store`.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder or s3://BUCKET/PREFIX of the store; default: `paths.store`."
+)
 @click.option(
     "--bars",
     "bars__kind",
@@ -32,6 +34,10 @@ from stockbot.cli.options import (
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")
 @click.option("--strict", is_flag=True, help="Build nothing when a file cannot be read; else it is left out and named.")
 @click.option("--workers", type=click.IntRange(min=1), help="Symbols built at once; default: half the processors.")
+@click.option("--cluster", metavar="ADDRESS", help="Build on a Dask scheduler, tcp://host:8786; `local`: start one.")
+@click.option(
+    "--scratch", type=click.Path(path_type=Path), help="Where a store for s3:// is made; default: data/.builds."
+)
 @source_options
 @config_option
 @json_option
@@ -44,11 +50,13 @@ def command(
     only_plan: bool,
     strict: bool,
     workers: int | None,
+    cluster: str | None,
+    scratch: Path | None,
     source: dict[str, Any],
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Read an archive (files, folders, globs) of any size, validate it, and write the feature store.
+    """Read an archive (files, folders, globs, s3://) of any size, validate it, and write the feature store.
 
     The same command goes on with a build that was interrupted, and brings a store up to date with its archive.
 
@@ -67,7 +75,7 @@ def command(
     require_known_features(config, config_path)
     target = out or Path(config.paths.store)
     if only_plan:
-        _show_plan(plan_features(sources, config, target, replace=overwrite), as_json)
+        _show_plan(plan_features(sources, config, target, replace=overwrite, scratch=scratch), as_json)
         return
     started = time.perf_counter()
     with progress("reading", "files") as reading, progress("building", "ticks") as building:
@@ -79,6 +87,8 @@ def command(
             bars_asked=bars__kind is not None or bars__size is not None,
             strict=strict,
             workers=workers,
+            cluster=cluster,
+            scratch=scratch,
             reading=reading,
             building=lambda done, total, partitions: building(done, total, f"{partitions} partitions"),
         )
@@ -88,7 +98,7 @@ def command(
     seconds = time.perf_counter() - started
     emit(
         {
-            "store": str(target),
+            "store": str(report.store.path),
             "rows_in": report.rows_in,
             "rows_out": report.rows_out,
             "quarantined": report.quarantined,
