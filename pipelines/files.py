@@ -33,6 +33,15 @@ def writing(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be written: {reason}; free some space or give another folder") from error
 
 
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Turn what the system says of a failed read into one line that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the file and its rights") from error
+
+
 def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """Write `data` so that `path` holds either its old content or all of the new, even after a power loss.
 
@@ -100,7 +109,8 @@ class HashedFile:
         """Remove what was written."""
         with suppress(OSError):
             self._file.close()
-        self._staging.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._staging.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -285,8 +295,12 @@ def make_folder(folder: Path) -> None:
 
 
 def sha256_file(path: Location, size: int | None = None) -> str:
-    """SHA-256 of a file's bytes, or of its first `size`, as 64 hex digits."""
-    with path.open("rb") as file:
+    """SHA-256 of a file's bytes, or of its first `size`, as 64 hex digits.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with reading(path), path.open("rb") as file:
         if size is None:
             return hashlib.file_digest(file, "sha256").hexdigest()
         digest = hashlib.sha256()

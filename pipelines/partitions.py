@@ -102,6 +102,7 @@ class SymbolBuild:
         self._records: list[Record] = list(records)
         self._coming: list[Future[Record]] = []
         self._part: _Partition | None = None
+        self.open_file: parts.PartFile | None = None  # which the writer's thread is at
         self.sources: Mapping[int, Named] = {}
         self.files: Mapping[int, str] = {}
         if self._records:
@@ -130,13 +131,17 @@ class SymbolBuild:
             The records of all partitions of the symbol.
         """
         self.sources, self.files = sources, files or {}
-        with _Writer() as writer:
-            for batch in batches:
-                for key, rows, rejected in _cut(batch, self.making.period):
-                    self._partition(key, writer, grows).take(rows, rejected)
-                    self.place.advanced(len(rows) + len(rejected))
-            self._finish(last=True)
-            return [*self._records, *(record.result() for record in self._coming)]
+        try:
+            with _Writer() as writer:
+                for batch in batches:
+                    for key, rows, rejected in _cut(batch, self.making.period):
+                        self._partition(key, writer, grows).take(rows, rejected)
+                        self.place.advanced(len(rows) + len(rejected))
+                self._finish(last=True)
+                return [*self._records, *(record.result() for record in self._coming)]
+        finally:
+            if self.open_file is not None:
+                self.open_file.abandon()
 
     def _partition(self, key: str, writer: _Writer, grows: bool) -> "_Partition":
         if self._part is not None and self._part.key == key:
@@ -178,7 +183,6 @@ class _Partition:
         self._judge = PrintJudge() if build.making.kind == "ticks" else None
         self._input: list[pl.DataFrame] = []
         self._waiting: list[Columns] = []  # rows of less than a row group
-        self._file: parts.PartFile | None = None
         self._rejected: list[pl.DataFrame] = []
         self._quarantine: list[Future[dict[str, Any]]] = []
         self._record: Record = {
@@ -300,17 +304,17 @@ class _Partition:
 
     def _write(self, columns: Columns) -> None:
         """In the writer's thread."""
-        if self._file is None:
-            place, making = self.build.place, self.build.making
-            self._file = parts.PartFile(place.root, self.build.symbol, self.key, making.encoding)
-        self._file.write(columns)
-        if self._file.rows == self._part_rows:
+        build = self.build
+        if build.open_file is None:
+            build.open_file = parts.PartFile(build.place.root, build.symbol, self.key, build.making.encoding)
+        build.open_file.write(columns)
+        if build.open_file.rows == self._part_rows:
             self._close_file()
 
     def _close_file(self) -> None:
-        if self._file is not None:
-            self._record["files"].append(self._file.finish())
-            self._file = None
+        if self.build.open_file is not None:
+            self._record["files"].append(self.build.open_file.finish())
+            self.build.open_file = None
 
     def _write_rejected(self) -> None:
         if self._rejected:

@@ -105,15 +105,11 @@ class PartFile:
         """Write rows, `timestamp` among their columns; every call but the last takes whole row groups.
 
         Raises:
-            DataError: other columns than before, or they cannot be written; the file is gone then.
+            DataError: other columns than before, or they cannot be written; the file is to be abandoned then.
         """
         if self._writer is None:
             self._writer = ParquetWriter(self._file, kinds_of(columns), self._encoding)
-        try:
-            self._writer.write(columns)
-        except BaseException:
-            self._file.abandon()
-            raise
+        self._writer.write(columns)
         self._span = [self._span[0] if self._span else int(columns["timestamp"][0]), int(columns["timestamp"][-1])]
         self.rows += len(columns["timestamp"])
 
@@ -121,15 +117,15 @@ class PartFile:
         """Make the file durable; returns its manifest entry."""
         if self._writer is None:
             raise RuntimeError(f"{self._folder}: a part without rows")
-        try:
-            self._writer.finish()
-            name = f"part-{self._file.sha256[:12]}.parquet"
-            self._file.publish(name)
-        except BaseException:
-            self._file.abandon()
-            raise
+        self._writer.finish()
+        name = f"part-{self._file.sha256[:12]}.parquet"
+        self._file.publish(name)
         entry = {"path": f"{self._folder}/{name}", "sha256": self._file.sha256, "size": self._file.size}
         return {**entry, **self._told, "rows": self.rows, "first": self._span[0], "last": self._span[1]}
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        self._file.abandon()
 
 
 _TIMES = ("timestamp", "last_timestamp")
