@@ -223,7 +223,8 @@ def settings_documents(
 
 def settings_in(store: FeatureStore) -> list[dict[str, Any]]:
     """The manifest entries of what says how a store was made."""
-    return [item for item in store.manifest["documents"] if item["path"] in (stores.FEATURE_COLUMNS, stores.CONFIG)]
+    others = ("quarantine/", f"{ledger.FOLDER}/")
+    return [item for item in store.manifest["documents"] if not item["path"].startswith(others)]
 
 
 def usual_max_gap(bars: BarSpec, measured: pl.DataFrame) -> int:
