@@ -9,8 +9,8 @@ _KEPT, _LARGEST = 256 << 20, 64 << 20  # bytes
 
 
 def keep_freed_memory() -> None:
-    """glibc gives a large block back as soon as it is free, and the next one is faulted in page by page: a build of 21
-    features took 238 ns a tick with that and 217 without, at the same peak. Other C libraries are left alone."""
+    """glibc gives a large block back as soon as it is free, and the next one is faulted in page by page; a build has a
+    quarter of the page faults without that. Other C libraries are left alone."""
     if sys.platform != "linux":
         return
     with suppress(OSError, AttributeError):  # musl has no mallopt
