@@ -54,6 +54,18 @@ class Place:
         """Below which of the two a file is."""
         return self.root if (self.root / item["path"]).exists() else self.base
 
+    def tally(self, symbol: str, key: str, making: Making) -> parts.Tally | None:
+        """What counts the rows of a partition in the place of files; None where files are written."""
+        return None if making.materialize == "all" else parts.Tally(symbol, key, lambda columns: None)
+
+    def keep_state(self, symbol: str, state: bytes) -> Entry:
+        """Save the engine's state after a partition."""
+        return Entry.write(self.root, parts.state_path(symbol), state)
+
+    def keep_rejected(self, rejected: pl.DataFrame) -> dict[str, Any]:
+        """Save quarantined rows."""
+        return parts.write_rejected(self.root, rejected)
+
 
 class _Writer:
     """Encodes and writes in a thread of its own, in the order of submission, while the engine goes on.
@@ -130,6 +142,23 @@ class SymbolBuild:
         Returns:
             The records of all partitions of the symbol.
         """
+        deque(self.steps(batches, sources, files, grows=grows), maxlen=0)
+        return self._records
+
+    def steps(
+        self,
+        batches: Iterable[Batch],
+        sources: Mapping[int, Named],
+        files: Mapping[int, str] | None = None,
+        *,
+        grows: bool = False,
+        last: bool = True,
+    ) -> Iterator[None]:
+        """As `run`, a step at a time: what a step finished was handed over when it is done.
+
+        Args:
+            last: whether no rows of the symbol follow the last batch.
+        """
         self.sources, self.files = sources, files or {}
         try:
             with _Writer() as writer:
@@ -137,8 +166,10 @@ class SymbolBuild:
                     for key, rows, rejected in _cut(batch, self.making.period):
                         self._partition(key, writer, grows).take(rows, rejected)
                         self.place.advanced(len(rows) + len(rejected))
-                self._finish(last=True)
-                return [*self._records, *(record.result() for record in self._coming)]
+                        yield
+                self._finish(last=last)
+                self._records += [record.result() for record in self._coming]
+                yield
         finally:
             if self.open_file is not None:
                 self.open_file.abandon()
@@ -180,6 +211,7 @@ class _Partition:
     def __init__(self, build: SymbolBuild, key: str, writer: _Writer, held: Record | None) -> None:
         self.build, self.key = build, key
         self._writer = writer
+        self._tally = build.place.tally(build.symbol, key, build.making)
         self._judge = PrintJudge() if build.making.kind == "ticks" else None
         self._input: list[pl.DataFrame] = []
         self._waiting: list[Columns] = []  # rows of less than a row group
@@ -207,7 +239,9 @@ class _Partition:
     def _take_back_tail(self) -> None:
         """The last file is written anew with what follows, unless it is full."""
         files = self._record["files"]
-        if files and files[-1]["rows"] < self._part_rows:
+        if files and self._tally is not None:
+            self._tally.go_on(files.pop())
+        elif files and files[-1]["rows"] < self._part_rows:
             item = files.pop()
             self._add(parts.read_part(self.build.place.folder_of(item), item))
 
@@ -293,6 +327,9 @@ class _Partition:
 
     def _add(self, columns: Columns) -> None:
         """Hand over whole row groups: the bytes of a file must not tell how its rows came."""
+        if self._tally is not None:
+            self._tally.write(columns)
+            return
         self._waiting.append(columns)
         size = self.build.making.encoding.row_group_rows
         rows = sum(map(_length, self._waiting))
@@ -305,6 +342,9 @@ class _Partition:
     def _write(self, columns: Columns) -> None:
         """In the writer's thread."""
         build = self.build
+        if self._tally is not None:
+            self._tally.write(columns)
+            return
         if build.open_file is None:
             build.open_file = parts.PartFile(build.place.root, build.symbol, self.key, build.making.encoding)
         build.open_file.write(columns)
@@ -312,14 +352,16 @@ class _Partition:
             self._close_file()
 
     def _close_file(self) -> None:
-        if self.build.open_file is not None:
+        if self._tally is not None and self._tally.rows:
+            self._record["files"].append(self._tally.finish())
+        elif self.build.open_file is not None:
             self._record["files"].append(self.build.open_file.finish())
             self.build.open_file = None
 
     def _write_rejected(self) -> None:
         if self._rejected:
             rejected = pl.concat(self._rejected).sort("file", "line", maintain_order=True)
-            self._quarantine.append(self._writer.submit(parts.write_rejected, self.build.place.root, rejected))
+            self._quarantine.append(self._writer.submit(self.build.place.keep_rejected, rejected))
             self._rejected = []
 
     def finish(self, *, last: bool) -> Future[Record]:
@@ -350,8 +392,7 @@ class _Partition:
             self._write(open_row)
             self._close_file()
             record["open"] = record["files"].pop()
-        written = Entry.write(place.root, parts.state_path(symbol), state)
-        record |= {"state": vars(written), "is_last": last}
+        record |= {"state": vars(place.keep_state(symbol, state)), "is_last": last}
         place.finished(record)
         return record
 

@@ -56,6 +56,11 @@ class Task:
         """Of the sources, under their numbers."""
         return {source.number: (source.path.name, source.sha256) for source in self.sources}
 
+    @property
+    def files(self) -> dict[int, str]:
+        """Their paths, under their numbers."""
+        return {source.number: str(source.path) for source in self.sources}
+
     def left(self) -> "Task":
         """What is left of it, after the partitions that somebody entered in the journal since it was planned."""
         entered = Journal(self.root).values(self.name)[self.entered :]
@@ -101,17 +106,25 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], N
 
 
 def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[Record]:
+    stream = screened(task, lambda run: _Noted(run, task, journal))
+    build = SymbolBuild(place, task.work.symbol, task.making, plan, task.work.standing)
+    with closing(read_ahead(stream)) as batches:
+        return build.run(batches, task.names, task.files)
+
+
+def screened(task: Task, watched: Callable[[Run], Run] = lambda run: run) -> Iterator[Batch]:
+    """The rows that are due of a symbol, merged from its sources, with what is rejected of them.
+
+    Args:
+        watched: what is read in the place of each run.
+    """
     symbol, start = task.work.symbol, task.work.start
-    runs = [_Noted(run, task, journal) for source in task.sources for run in _runs(task, source)]
+    runs = [watched(run) for source in task.sources for run in _runs(task, source)]
     rejected = pl.concat([NONE_PLACED, *(rejected_of(source, symbol, task.root) for source in task.sources)])
     if start is not None:
         rejected = rejected.filter(pl.col("_stamp") >= start)
-    files = {source.number: str(source.path) for source in task.sources}
-    screen = Screen(symbol, task.flavour, files, rejected, task.making.quality.policy)
-    stream = screen.batches(merged(runs, start=start))
-    build = SymbolBuild(place, symbol, task.making, plan, task.work.standing)
-    with closing(read_ahead(stream)) as batches:
-        return build.run(batches, task.names, files)
+    screen = Screen(symbol, task.flavour, task.files, rejected, task.making.quality.policy)
+    return screen.batches(merged(runs, start=start))
 
 
 def _runs(task: Task, source: Source) -> Iterator[Run]:

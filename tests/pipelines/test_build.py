@@ -319,7 +319,7 @@ def test_the_schema_number_stands_for_these_keys(ticks: Ingested, tmp_path: Path
     """Whoever changes a key here raises `SCHEMA_VERSION` with it: old stores must be refused, not misread."""
     store = build(ticks, tmp_path / "store").store
     manifest = store.manifest
-    assert (SCHEMA_VERSION, set(manifest)) == (4, KEYS)
+    assert (SCHEMA_VERSION, set(manifest)) == (5, KEYS)
     assert set(manifest["bars"]) == {"kind", "size"}
     assert set(manifest["files"][0]) == {"path", "sha256", "size", "symbol", "date", "rows", "first", "last"}
     assert set(manifest["symbols"]["AAA"]) == {"open_bar", "last_input", "state"}
