@@ -64,7 +64,7 @@ class Request:
     """What is to be built of what, and where.
 
     Attributes:
-        materialize: what of the rows the store holds.
+        materialize: what the store holds, as `Making` says.
         replace: a store that is there is replaced; else it is brought up to date.
         strict: a source that cannot be read stops the build; else it is left out and told.
         workers: symbols that are built at once. elsewhere: builds them in the place of threads of this process.

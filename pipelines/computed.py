@@ -1,35 +1,39 @@
-"""The rows of a store that keeps none, computed when they are read: the build itself, from a saved state on, with a
+"""The rows of a store that holds none, computed when they are read: the build itself, from a saved state on, with a
 reader where the files would be.
 
-A read begins with the state before the first partition that it needs, reads the sources of these partitions where they
-lie, and stops when it is past the last row. Each partition that was run to its end must have come to the state that
-was saved when it was built.
+A read begins with the state before the first partition that it needs, takes the input of these partitions from the
+store, or from the sources where they lie, and stops when it is past the last row. Each partition that was run to its
+end must have come to the state that was saved when it was built.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 
 from pipelines import parts
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.files import sha256_file
-from pipelines.making import Batch, Making, Record
+from pipelines.making import Making, Record
 from pipelines.manifest import files_of, records_of
-from pipelines.objects import Location
 from pipelines.parquet_writer import Columns
-from pipelines.partitions import Place, SymbolBuild
+from pipelines.partitions import Piece, Place, SymbolBuild, cut
 from pipelines.parts import Entry
 from pipelines.planning import Work
-from pipelines.runs import DisorderError
-from pipelines.schema import SourceHints
+from pipelines.reasons import Quality
+from pipelines.runs import NONE_PLACED, DisorderError
+from pipelines.schema import TIMESTAMP, SourceHints
 from pipelines.streaming import Task, read_ahead, screened
 from pipelines.survey import Source, Stamp
+
+if TYPE_CHECKING:
+    from pipelines.store import FeatureStore
 
 
 @dataclass
@@ -52,6 +56,10 @@ class _Reader(Place):
         """As `Place`: the store has them."""
         return {}
 
+    def keeps_input(self, making: Making) -> bool:
+        """As `Place`: it is there."""
+        return False
+
     def check(self, record: Record) -> None:
         """Note a partition that came out otherwise than when it was built."""
         if record["state"]["sha256"] != self.expected[record["date"]]["state"]["sha256"]:
@@ -62,14 +70,14 @@ class _Reader(Place):
 
 
 class ComputedRows:
-    """The rows of a store of `materialize: none`."""
+    """The rows of a store of `materialize: none` or `input`."""
 
-    def __init__(self, path: Location, manifest: Mapping[str, Any]) -> None:
-        self._path = path
-        self._making = Making.of(manifest)
-        self._records = records_of(manifest)
-        stated = enumerate(manifest["sources"])
-        self._sources = [_source(number, source) for number, source in stated if "problem" not in source]
+    def __init__(self, store: "FeatureStore") -> None:
+        self._store, self._path = store, store.path
+        self._making = Making.of(store.manifest)
+        self._records = records_of(store.manifest)
+        stated = enumerate(store.manifest["sources"])
+        self._sources = [_source(number, source) for number, source in stated if "stamp" in source and source["spans"]]
 
     def batches(self, symbol: str, is_wanted: Callable[[Mapping[str, Any]], bool]) -> Iterator[Columns]:
         """Rows of a symbol in time order, runs of them as they are finished, with all columns.
@@ -88,6 +96,38 @@ class ComputedRows:
             yield from self._computed(symbol, records[max(first - 1, 0) : first], records[first:last])
 
     def _computed(self, symbol: str, before: Sequence[Record], records: Sequence[Record]) -> Iterator[Columns]:
+        making = self._making
+        if making.materialize == "input":
+            making = replace(making, quality=Quality())  # what is held against rows was held against these
+        reader = _Reader(Path(), self._path, lambda record: None, lambda rows: None)
+        reader.expected = {record["date"]: record for record in (*before, *records)}
+        reader.finished = reader.check
+        build = SymbolBuild(reader, symbol, making, FeaturePlan(making.features), before)
+        if making.materialize == "input":
+            pieces = self._kept(records)
+        else:
+            task = self._task(symbol, before, records)
+            build.sources, build.files = task.names, task.files
+            pieces = _pieces(task, parts.period_end(records[-1]["date"], making.period))
+        with closing(read_ahead(pieces)) as ahead:
+            for _ in build.steps(ahead, last=records[-1]["is_last"]):
+                yield from _drained(reader.rows)
+                if reader.problem is not None:
+                    raise reader.problem
+
+    def _kept(self, records: Sequence[Record]) -> Iterator[Piece]:
+        """The input that the store holds; a partition may have none, and still finish what came before it."""
+        for record in records:
+            yield record["date"], pl.DataFrame(), NONE_PLACED
+            for file in record["input_files"]:
+                for run in self._store.read_part(file):
+                    rows = pl.DataFrame(pl.from_arrow(pa.table(dict(run)))).with_columns(
+                        pl.col("timestamp").cast(TIMESTAMP)
+                    )
+                    yield record["date"], rows, NONE_PLACED
+
+    def _task(self, symbol: str, before: Sequence[Record], records: Sequence[Record]) -> Task:
+        """What a build would be told that goes on from a partition, as far as it concerns those that are wanted."""
         period = self._making.period
         start = parts.period_end(before[-1]["date"], period) if before else None
         end = parts.period_end(records[-1]["date"], period)
@@ -96,24 +136,10 @@ class ComputedRows:
             _require_unchanged(source)
         hints = SourceHints(**(self._making.hints or {}), quality=self._making.quality)
         work = Work(symbol, before, start, None)
-        task = Task(work, sources[0].entry["flavour"], sources, 0, hints, self._making, Path(), self._path)
-        reader = _Reader(Path(), self._path, lambda record: None, lambda rows: None)
-        reader.expected = {record["date"]: record for record in (*before, *records)}
-        reader.finished = reader.check
-        build = SymbolBuild(reader, symbol, self._making, FeaturePlan(self._making.features), before)
-        try:
-            with closing(read_ahead(_until(screened(task), end))) as batches:
-                for _ in build.steps(batches, task.names, task.files, last=records[-1]["is_last"]):
-                    yield from _drained(reader.rows)
-                    if reader.problem is not None:
-                        raise reader.problem
-        except DisorderError as error:
-            raise DataError(
-                f"{task.files[error.source]}: is no longer in time order; run build-features again"
-            ) from error
+        return Task(work, sources[0].entry["flavour"], sources, 0, hints, self._making, Path(), self._path)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the sources, a line each; they are hashed."""
+        """What is wrong with the sources that rows are computed from, a line each; they are hashed."""
         for source in self._sources:
             if not source.path.is_file():
                 yield f"{source.path}: missing, a source of this store"
@@ -161,12 +187,14 @@ def _told(stamp: Stamp) -> str:
     return f"{stamp.size:,} bytes of {changed} UTC"
 
 
-def _until(batches: Iterator[Batch], end: int) -> Iterator[Batch]:
-    """The rows before a time; no more are read."""
-    for batch in batches:
-        rows = batch.rows
-        stop = int(rows["timestamp"].to_physical().search_sorted(end)) if len(rows) else 0
-        if len(rows) and stop < len(rows):
-            yield Batch(rows[:stop], batch.rejected.filter(pl.col("_stamp") < end))
-            return
-        yield Batch(rows, batch.rejected.filter(pl.col("_stamp") < end))
+def _pieces(task: Task, end: int) -> Iterator[Piece]:
+    """What the sources hold before the end of a period; no more is read."""
+    try:
+        for batch in screened(task):
+            for key, rows, rejected in cut(batch, task.making.period):
+                if parts.period_bounds(key, task.making.period)[0] >= end:
+                    return
+                yield key, rows, rejected
+    except DisorderError as error:
+        path = task.files[error.source]
+        raise DataError(f"{path}: is no longer in time order; run build-features again") from error

@@ -239,7 +239,7 @@ def _rows_of_sources(records: Mapping[str, Sequence[Record]]) -> dict[Named, int
 
 def _place(source: Source) -> dict[str, Any]:
     """Where it is to be read again, and what it looked like from outside."""
-    return {"path": str(origin_of(source.path) or source.path.absolute()), "stamp": list(source.stamp)}
+    return {"path": str(source.path.absolute()), "stamp": list(source.stamp)}
 
 
 def _stated(source: Source, ends: Mapping[str, int], rows: int | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pipelines.reasons import Quality
 
 Record = dict[str, Any]  # of a partition, as `tests/pipelines/test_build.py` lists it
 Kind = Literal["ticks", "candles"]
-Materialize = Literal["all", "none"]
+Materialize = Literal["all", "input", "none"]
 Named = tuple[str, str]  # name and SHA-256 of a source
 
 _DAY_NS = 86_400 * 10**9
@@ -28,7 +28,7 @@ class Making:
         hints: how the sources are to be read; None when they were read before.
         encoding: of the data files.
         quality: what is held against the rows. max_gap_ns: longest step between rows that is no gap.
-        materialize: what of the rows is written: all with their features, or none.
+        materialize: what is written: all finished rows, the input that they are computed from, or none of both.
     """
 
     features: Sequence[str]

@@ -68,7 +68,8 @@ def files_of(record: Record) -> list[dict[str, Any]]:
 
 def items_of(record: Record) -> list[dict[str, Any]]:
     """Every file that a partition is made of; rows that were not written have none."""
-    return [item for item in (*files_of(record), record["state"], *record["quarantine"]) if "path" in item]
+    items = (*files_of(record), *record["input_files"], record["state"], *record["quarantine"])
+    return [item for item in items if "path" in item]
 
 
 def _summary(last: Record) -> dict[str, Any]:

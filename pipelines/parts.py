@@ -96,8 +96,8 @@ class PartFile:
         rows: written so far.
     """
 
-    def __init__(self, root: Path, symbol: str, key: str, encoding: Encoding) -> None:
-        self._folder = f"{symbol_folder(symbol)}/date={key}"
+    def __init__(self, root: Path, symbol: str, key: str, encoding: Encoding, *, below: str = "") -> None:
+        self._folder = f"{below}{symbol_folder(symbol)}/date={key}"
         make_folder(root / self._folder)
         self._file = HashedFile(root / self._folder)
         self._told = {"symbol": symbol, "date": key}

@@ -3,6 +3,7 @@
     manifest.json  feature_columns.json  config.yaml  quarantine/rejected-<hash>.parquet
     quality/quality-<hash>.parquet         the ledger: rows, findings and gaps of each partition
     symbol=<symbol>/date=<first day of the period>/part-<hash>.parquet
+    input/symbol=<symbol>/date=.../part-<hash>.parquet      of a store that keeps its input alone: docs/computed.md
     _state/symbol=<symbol>-<hash>.npz      the engine's state after the last input of a partition
 
 Data files carry a hash of their content in their name and are never changed: a new manifest is what makes new
@@ -79,7 +80,7 @@ class FeatureStore:
         path: the folder, or the place in a bucket. manifest: its manifest.
         features: feature columns, in order. symbols: sorted. bars: how its rows were made.
         snapshot: SHA-256 that names this exact content.
-        is_computed: whether its rows are computed from its sources when they are read.
+        is_computed: whether its rows are computed when they are read.
     """
 
     def __init__(self, path: Location, manifest: dict[str, Any]) -> None:
@@ -92,7 +93,7 @@ class FeatureStore:
         self._files_of = by_symbol(manifest["files"])
         written = {*written_columns(manifest["source_kind"], self.bars), *self.features}
         self._held_as = {name: name if name in written else _EQUALS[name] for name in (*BASE_COLUMNS, *self.features)}
-        self.is_computed: bool = manifest["materialize"] == "none"
+        self.is_computed: bool = manifest["materialize"] != "all"
 
     @classmethod
     def open(cls, path: Location) -> "FeatureStore":
@@ -190,13 +191,13 @@ class FeatureStore:
         if self.is_computed:
             return self._computed_rows.batches(symbol, is_wanted)
         files = (file for file in self._files(symbol) if is_wanted(file))
-        return (run for file in files for run in self._read_part(file, columns))
+        return (run for file in files for run in self.read_part(file, columns))
 
     @cached_property
     def _computed_rows(self) -> "ComputedRows":
         from pipelines.computed import ComputedRows  # which is a build, and so imports this module
 
-        return ComputedRows(self.path, self.manifest)
+        return ComputedRows(self)
 
     def tail(self, symbol: str, rows: int) -> tuple[pl.DataFrame, int]:
         """The last finished rows of a symbol, oldest first, and how many finished rows lie before them.
@@ -217,11 +218,12 @@ class FeatureStore:
     def _files(self, symbol: str) -> list[dict[str, Any]]:
         return self._files_of.get(symbol, [])
 
-    def _read_part(self, file: dict[str, Any], columns: Sequence[str]) -> Iterator[Columns]:
+    def read_part(self, file: Mapping[str, Any], columns: Sequence[str] | None = None) -> Iterator[Columns]:
+        """The row groups of a file that the manifest names; all columns unless told."""
         # pyarrow: Polars takes seven times as long on byte streams (`docs/encoding.md`)
         with pq.ParquetFile(pa.BufferReader(self._content(Entry.of(file)))) as content:
             for group in range(content.num_row_groups):
-                yield parts.plain_columns(content.read_row_group(group, list(columns)))
+                yield parts.plain_columns(content.read_row_group(group, columns))
 
     def _content(self, entry: Entry) -> bytes:
         return entry.read(self._locate(entry.path))
@@ -327,7 +329,9 @@ def _read_manifest(path: Location) -> dict[str, Any]:
 
 def listed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """The entry of every file that a manifest names; equal states are named more than once."""
-    beside = [item for part in manifest["partitions"] for item in (part["state"], *part["quarantine"])]
+    groups = ("input_files", "quarantine")
+    beside = [part["state"] for part in manifest["partitions"]]
+    beside += [item for part in manifest["partitions"] for group in groups for item in part[group]]
     written = [item for item in manifest["files"] if "path" in item]
     return [*written, *beside, *manifest["documents"]]
 

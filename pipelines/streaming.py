@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
+from typing import TypeVar
 
 import polars as pl
 
@@ -21,6 +22,8 @@ from pipelines.runs import NONE_PLACED, Run, Screen, merged
 from pipelines.schema import SourceHints
 from pipelines.survey import Source, rejected_of, runs_of
 from pipelines.uploads import Upload
+
+Item = TypeVar("Item")
 
 _AHEAD = 2  # batches
 LASTS = "lasts"  # under which the journal has the time of the last row of each streamed file
@@ -150,12 +153,12 @@ class _Noted:
             self._journal.add(LASTS, entry)
 
 
-def read_ahead(batches: Iterable[Batch]) -> Generator[Batch, None, None]:
-    """The same batches, made in a thread of their own some steps ahead."""
-    queue: Queue[Batch | BaseException | None] = Queue(_AHEAD)
+def read_ahead(batches: Iterable[Item]) -> Generator[Item, None, None]:
+    """The same batches, or pieces of them, made in a thread of their own some steps ahead."""
+    queue: Queue[Item | BaseException | None] = Queue(_AHEAD)
     stopped = threading.Event()
 
-    def give(item: Batch | BaseException | None) -> None:
+    def give(item: Item | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return queue.put(item, timeout=0.1)

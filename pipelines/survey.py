@@ -117,7 +117,7 @@ def look_into(
         DataError: the file as a whole cannot be read or understood, or it is damaged; or it cannot be read in place.
     """
     kind = detect_format(source.path)
-    if in_place and (kind not in _COLUMNAR or not streams):
+    if in_place and (kind not in _COLUMNAR or not streams or origin_of(source.path)):
         raise _not_in_place(source.path)
     if in_place or _is_large(source, kind):
         stream = open_stream(source.path, kind, hints, size=source.stamp.size)
@@ -141,8 +141,8 @@ def look_into(
 
 def _not_in_place(path: Path) -> DataError:
     return DataError(
-        f"{path}: cannot be read in place again and again: expected Parquet or Feather with the ticks of one symbol in "
-        "time order with store.materialize none; use --materialize all, or write the archive so"
+        f"{path}: cannot be read in place again and again: expected Parquet or Feather on a disk with the ticks of one "
+        "symbol in time order, as store.materialize is none; give --materialize input, which keeps rows in the store"
     )
 
 

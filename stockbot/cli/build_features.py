@@ -33,8 +33,8 @@ from stockbot.cli.options import (
 @click.option(
     "--materialize",
     "store__materialize",
-    type=click.Choice(["all", "none"]),
-    help="none: write no features, compute them from the sources when they are read.",
+    type=click.Choice(["all", "input", "none"]),
+    help="What the store holds: features, the rows they are computed from when they are read, or nothing.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a feature store that is there already.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")

@@ -326,7 +326,7 @@ def test_the_schema_number_stands_for_these_keys(ticks: Ingested, tmp_path: Path
     assert set(manifest["sources"][0]) == {"name", "sha256", "rows_in"}
     assert set(manifest["partitions"][0]) == {
         "symbol", "date", "rows_in", "rows_out", "quarantined", "findings", "steps", "sessions", "inputs", "before",
-        "state", "last_input", "files", "open", "is_last", "quarantine",
+        "state", "last_input", "files", "open", "is_last", "input_files", "quarantine",
     }  # fmt: skip
     assert set(manifest["documents"][0]) == set(manifest["symbols"]["AAA"]["state"]) == {"path", "sha256", "size"}
 

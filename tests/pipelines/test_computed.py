@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from pipelines.archive import Request, build_archive, plan_archive
 from pipelines.bars import Bars, BarSpec
+from pipelines.build import append_store
 from pipelines.errors import DataError
 from pipelines.features import FeatureStream
+from pipelines.ingest import read_archive
 from pipelines.reasons import Quality
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
@@ -29,15 +31,16 @@ from tests.pipelines.test_archive import (
     csv,
     interrupt,
     parquet,
-    request,
     same_rows,
     small,
     ticks,
 )
+from tests.pipelines.test_archive import request as archive_request
 from tests.pipelines.test_sessions import every_day, minutes
 
 __all__ = ["every_day", "small"]
 pytestmark = pytest.mark.usefixtures("small")
+in_place = pytest.mark.parametrize("asked", ["none"], indirect=True)
 SPECS = [NONE, MINUTE, BarSpec("time", 7 * 10**9), BarSpec("tick", 7), BarSpec("volume", 40.0), BarSpec("dollar", 5e3)]
 
 
@@ -80,27 +83,77 @@ def with_quotes(folder: Path) -> None:
     parquet(folder / "1" / "AAA.parquet", quoted)
 
 
-ARCHIVES = [one_file, several_symbols, days, overlapping, with_bad_rows, with_quotes]
+def text(folder: Path) -> None:
+    csv(folder / "AAA.csv", ticks(2000))
 
 
-def both(folder: Path, spec: BarSpec, **more: object) -> tuple[FeatureStore, FeatureStore]:
+def mixed_symbols(folder: Path) -> None:
+    symbols = np.random.default_rng(3).choice(["AAA", "BBB"], 2000)
+    parquet(folder / "all.parquet", ticks(2000).with_columns(symbol=pl.Series(symbols)))
+
+
+def out_of_order(folder: Path) -> None:
+    parquet(folder / "AAA.parquet", ticks(2000).reverse())
+
+
+def out_of_order_later(folder: Path) -> None:
+    frame = ticks(2000)
+    parquet(folder / "AAA.parquet", pl.concat([frame[:1000], frame[1500:], frame[1000:1500]]))
+
+
+def candles(folder: Path) -> None:
+    frame = ticks(3000).unique("timestamp", maintain_order=True)
+    stamps = START + 60 * 10**9 * np.arange(len(frame))
+    prices = {name: frame["price"] + extra for name, extra in (("open", 0), ("high", 1), ("low", -1), ("close", 0.5))}
+    parquet(folder / "AAA.parquet", pl.DataFrame({"timestamp": stamps, **prices, "volume": frame["volume"]}))
+
+
+def bad_last_day(folder: Path) -> None:
+    """The last period has rejected rows alone."""
+    frame = ticks(1000)
+    late = frame[-50:].with_columns(pl.col("timestamp") + 2 * 86_400 * 10**9, price=-1.0)
+    parquet(folder / "AAA.parquet", pl.concat([frame, late]))
+
+
+IN_PLACE = [one_file, several_symbols, days, overlapping, with_bad_rows, with_quotes, bad_last_day]
+OTHER = [text, mixed_symbols, out_of_order, out_of_order_later, candles]
+
+
+def both(folder: Path, spec: BarSpec, mode: str, **more: object) -> tuple[FeatureStore, FeatureStore]:
     """A store whose rows are computed, and one whose rows are written."""
     stores = [
-        build_archive(request(folder / "ticks", folder / mode, spec, materialize=mode, **more)).store
-        for mode in ("none", "all")
+        build_archive(archive_request(folder / "ticks", folder / each, spec, materialize=each, **more)).store
+        for each in (mode, "all")
     ]
     return stores[0], stores[1]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.kind}-{spec.size:g}")
-@pytest.mark.parametrize("archive", ARCHIVES)
-def test_computed_rows_are_those_that_would_be_written(
+@pytest.mark.parametrize("archive", IN_PLACE)
+def test_rows_computed_from_sources_are_those_that_would_be_written(
     tmp_path: Path, archive: Callable[[Path], None], spec: BarSpec
 ) -> None:
     archive(tmp_path / "ticks")
-    computed, written = both(tmp_path, spec)
+    equal_in_all(*both(tmp_path, spec, "none"))
+    assert not list((tmp_path / "none").rglob("part-*"))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.kind}-{spec.size:g}")
+@pytest.mark.parametrize("archive", [*IN_PLACE, *OTHER])
+def test_rows_computed_from_kept_input_are_those_that_would_be_written(
+    tmp_path: Path, archive: Callable[[Path], None], spec: BarSpec
+) -> None:
+    archive(tmp_path / "ticks")
+    computed, written = both(tmp_path, spec, "input")
+    shutil.rmtree(tmp_path / "ticks")
+    equal_in_all(computed, written)
+    assert not list(computed.folder.glob("symbol=*"))
+    kept = sum(file["rows"] for part in computed.manifest["partitions"] for file in part["input_files"])
+    assert kept == computed.manifest["rows_out"]
+
+
+def equal_in_all(computed: FeatureStore, written: FeatureStore) -> None:
     same_rows(computed, written)
-    assert not list(computed.folder.rglob("part-*"))
     assert computed.span() == written.span()
     assert computed.verify() == []
     for key in ("rows_in", "rows_out", "quarantined"):
@@ -120,13 +173,14 @@ def test_computed_rows_are_those_that_would_be_written(
 def cut(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[FeatureStore, FeatureStore]]:
     stores = {}
     for spec in SPECS[:4]:
-        folder = tmp_path_factory.mktemp(spec.kind)
-        overlapping(folder / "ticks")
-        stores[f"{spec.kind} {spec.size:g}"] = both(folder, spec)
+        for mode in ("none", "input"):
+            folder = tmp_path_factory.mktemp(spec.kind)
+            overlapping(folder / "ticks")
+            stores[f"{mode} {spec.kind} {spec.size:g}"] = both(folder, spec, mode)
     return stores
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_cut_of_computed_rows_is_that_of_written_ones(
     cut: dict[str, tuple[FeatureStore, FeatureStore]], data: st.DataObject
@@ -146,13 +200,13 @@ def market() -> pl.DataFrame:
     return ticks(6000, step_ns=60 * 10**9)
 
 
-@pytest.fixture
-def asked(tmp_path: Path) -> Request:
+@pytest.fixture(params=["none", "input"])
+def asked(tmp_path: Path, request: pytest.FixtureRequest) -> Request:
     """Three files of four days, built."""
     frame = market()
     for number in range(3):
         parquet(tmp_path / "ticks" / str(number) / "AAA.parquet", frame[number * 1500 : (number + 1) * 1500])
-    asked = request(tmp_path / "ticks", tmp_path / "store", materialize="none")
+    asked = archive_request(tmp_path / "ticks", tmp_path / "store", materialize=request.param)
     build_archive(asked)
     return asked
 
@@ -201,6 +255,7 @@ def test_a_build_that_was_interrupted_goes_on_to_the_same_bytes(tmp_path: Path, 
     assert content(tmp_path / "other") == content(asked.out)
 
 
+@in_place
 def test_a_source_that_moved_changed_or_is_gone_is_named(tmp_path: Path, asked: Request) -> None:
     store, path = FeatureStore.open(asked.out), tmp_path / "ticks" / "1" / "AAA.parquet"
     whole, data, stat = store.read("AAA"), path.read_bytes(), path.stat()
@@ -223,6 +278,7 @@ def test_a_source_that_moved_changed_or_is_gone_is_named(tmp_path: Path, asked: 
     assert FeatureStore.open(asked.out).read("AAA").equals(whole, null_equal=True)
 
 
+@in_place
 def test_a_source_that_was_altered_in_secret_is_found_by_its_rows(tmp_path: Path, asked: Request) -> None:
     path = tmp_path / "ticks" / "1" / "AAA.parquet"
     parquet(path, market()[1500:3000].with_columns(price=pl.col("price").reverse()))
@@ -237,49 +293,29 @@ def test_a_source_that_was_altered_in_secret_is_found_by_its_rows(tmp_path: Path
 
 @pytest.mark.usefixtures("every_day")
 @pytest.mark.parametrize("action", ["keep", "quarantine"])
-def test_sessions_are_computed_alike(tmp_path: Path, action: str) -> None:
+@pytest.mark.parametrize("mode", ["none", "input"])
+def test_sessions_are_computed_alike(tmp_path: Path, mode: str, action: str) -> None:
     parquet(tmp_path / "ticks" / "AAA.parquet", minutes(5))
     quality = Quality(calendar="XNYS", policy={"outside_session": action})  # type: ignore[dict-item]
-    computed, written = both(tmp_path, NONE, hints=SourceHints(quality=quality))
+    computed, written = both(tmp_path, NONE, mode, hints=SourceHints(quality=quality))
     same_rows(computed, written)
     np.testing.assert_array_equal(computed.session_edges(), written.session_edges())
 
 
-def text(folder: Path) -> None:
-    csv(folder / "AAA.csv", ticks(2000))
-
-
-def mixed_symbols(folder: Path) -> None:
-    symbols = np.random.default_rng(3).choice(["AAA", "BBB"], 2000)
-    parquet(folder / "all.parquet", ticks(2000).with_columns(symbol=pl.Series(symbols)))
-
-
-def out_of_order(folder: Path) -> None:
-    parquet(folder / "AAA.parquet", ticks(2000).reverse())
-
-
-def out_of_order_later(folder: Path) -> None:
-    frame = ticks(2000)
-    parquet(folder / "AAA.parquet", pl.concat([frame[:1000], frame[1500:], frame[1000:1500]]))
-
-
-def candles(folder: Path) -> None:
-    stamps = START + 60 * 10**9 * np.arange(500)
-    prices = {name: np.full(500, 5.0) for name in ("open", "high", "low", "close", "volume")}
-    parquet(folder / "AAA.parquet", pl.DataFrame({"timestamp": stamps, **prices}))
-
-
-@pytest.mark.parametrize("archive", [text, mixed_symbols, out_of_order, out_of_order_later, candles])
+@pytest.mark.parametrize("archive", OTHER)
 def test_a_source_that_cannot_be_read_in_place_is_refused(tmp_path: Path, archive: Callable[[Path], None]) -> None:
     archive(tmp_path / "ticks")
-    with pytest.raises(DataError, match=r"cannot be read in place again and again: expected Parquet or Feather with "):
-        build_archive(request(tmp_path / "ticks", tmp_path / "store", materialize="none"))
+    with pytest.raises(
+        DataError, match=r"cannot be read in place again and again: expected Parquet or Feather on a disk"
+    ):
+        build_archive(archive_request(tmp_path / "ticks", tmp_path / "store", materialize="none"))
     assert not (tmp_path / "store").exists()
 
 
 def test_a_store_of_the_other_kind_is_not_brought_up_to_date(asked: Request) -> None:
-    with pytest.raises(DataError, match="holds a feature store made with other materialize; give --overwrite"):
-        build_archive(dataclasses.replace(asked, materialize="all"))
+    for other in {"all", "input", "none"} - {asked.materialize}:
+        with pytest.raises(DataError, match="holds a feature store made with other materialize; give --overwrite"):
+            build_archive(dataclasses.replace(asked, materialize=other))
 
 
 def test_what_is_read_is_computed_from_the_partition_on_and_no_further(
@@ -300,3 +336,47 @@ def test_what_is_read_is_computed_from_the_partition_on_and_no_further(
     assert len(store.read("AAA", start=day, end=day + timedelta(hours=1))) > 0
     stamps = [datetime.fromtimestamp(stamp // 10**9, UTC) for stamp in taken]
     assert day <= min(stamps) <= max(stamps) < day + timedelta(days=1)
+
+
+@pytest.mark.parametrize("mode", ["none", "input"])
+def test_outlier_prints_that_are_set_aside_are_told_once(tmp_path: Path, mode: str) -> None:
+    frame = ticks(3000)
+    odd = pl.int_range(3000).is_in([500, 501, 1700, 1702, 2999])
+    parquet(
+        tmp_path / "ticks" / "AAA.parquet",
+        frame.with_columns(pl.when(odd).then(150.0).otherwise("price").alias("price")),
+    )
+    quality = Quality(policy={"outlier_print": "quarantine"})
+    computed, written = both(tmp_path, NONE, mode, hints=SourceHints(quality=quality))
+    assert written.manifest["quarantined"]["outlier_print"] > 2
+    equal_in_all(computed, written)
+
+
+def test_rows_of_memory_are_added_to_kept_input(tmp_path: Path) -> None:
+    csv(tmp_path / "ticks" / "0" / "AAA.csv", ticks(5000)[:2999])
+    asked = archive_request(tmp_path / "ticks", tmp_path / "store", materialize="input")
+    build_archive(asked)
+    more = csv(tmp_path / "ticks" / "1" / "AAA.csv", ticks(5000)[2999:])
+    store = append_store(FeatureStore.open(asked.out), read_archive([more])).store
+    equal_in_all(store, build_archive(dataclasses.replace(asked, out=tmp_path / "all", materialize="all")).store)
+
+
+@in_place
+def test_rows_of_memory_have_no_place_in_a_store_without_rows(tmp_path: Path, asked: Request) -> None:
+    more = csv(tmp_path / "more" / "AAA.csv", market()[5000:])
+    with pytest.raises(
+        DataError, match=r"holds no rows, .*: bring it up to date by build-features with the whole archi"
+    ):
+        append_store(FeatureStore.open(asked.out), read_archive([more]))
+
+
+def test_an_altered_file_of_input_is_found_when_it_is_read(tmp_path: Path) -> None:
+    one_file(tmp_path / "ticks")
+    store = build_archive(archive_request(tmp_path / "ticks", tmp_path / "store", materialize="input")).store
+    path = next(store.folder.glob("input/symbol=AAA/date=*/part-*.parquet"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"part-[0-9a-f]{12}\.parquet: expected SHA-256"):
+        store.read("AAA")
+    assert len(store.verify()) == 1
