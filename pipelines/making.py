@@ -13,6 +13,7 @@ from pipelines.reasons import Quality
 
 Record = dict[str, Any]  # of a partition, as `tests/pipelines/test_build.py` lists it
 Kind = Literal["ticks", "candles"]
+Materialize = Literal["all", "input", "none"]
 Named = tuple[str, str]  # name and SHA-256 of a source
 
 _DAY_NS = 86_400 * 10**9
@@ -27,6 +28,7 @@ class Making:
         hints: how the sources are to be read; None when they were read before.
         encoding: of the data files.
         quality: what is held against the rows. max_gap_ns: longest step between rows that is no gap.
+        materialize: what is written: all finished rows, the input that they are computed from, or none of both.
     """
 
     features: Sequence[str]
@@ -38,12 +40,13 @@ class Making:
     encoding: Encoding
     quality: Quality
     max_gap_ns: int
+    materialize: Materialize = "all"
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "Making":
         """What a store was made with."""
         bars = BarSpec(**manifest["bars"])
-        names = ("features", "period", "columns", "hints", "max_gap_ns")
+        names = ("features", "period", "columns", "hints", "max_gap_ns", "materialize")
         found = {name: manifest[name] for name in names}
         found |= {"encoding": Encoding(**manifest["encoding"]), "quality": Quality(**manifest["quality"])}
         return cls(bars=bars, kind=manifest["source_kind"], **found)

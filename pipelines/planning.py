@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines import parts
 from pipelines.making import Named, Record
-from pipelines.manifest import files_of
+from pipelines.manifest import items_of
 from pipelines.parts import Period
 from pipelines.survey import Source
 
@@ -121,7 +121,7 @@ def _fault(
 
 def is_below(record: Record, folders: Sequence[Path], sizes: Mapping[str, int]) -> bool:
     """Whether all files of a partition are below one of the folders, or have these sizes elsewhere: the cheap check."""
-    items = [*files_of(record), record["state"], *record["quarantine"]]
+    items = items_of(record)
     return all(
         sizes.get(item["path"]) == item["size"]
         or any(_has_size(folder / item["path"], item["size"]) for folder in folders)

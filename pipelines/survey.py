@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipelines import ledger, parts
 from pipelines.density import Density
+from pipelines.errors import DataError
 from pipelines.fetched import origin_of
 from pipelines.files import make_folder, sha256_file, write_atomic
 from pipelines.making import Named
@@ -37,6 +38,7 @@ STREAMED_BYTES = 32 << 20  # of a text; smaller ones are read whole, on the evid
 STREAMED_GZIP_BYTES = 8 << 20
 STREAMED_ROWS = 50_000  # of a columnar file
 SPILLED_ROWS = 1_500_000  # sorted at once when a large file has to be sorted: 100 MB, held three times
+_COLUMNAR = ("parquet", "arrow")
 BEGINNING = 1_000  # rows that tell two files apart
 
 Entry = dict[str, Any]
@@ -102,30 +104,46 @@ def digests(paths: Sequence[Path], known: Mapping[tuple[str, Stamp], str]) -> It
         yield from pool.map(digest, paths)
 
 
-def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool = True) -> Source:
+def look_into(
+    source: Source, hints: SourceHints, root: Path, *, streams: bool = True, in_place: bool = False
+) -> Source:
     """The file with what it holds; the rows of one that cannot be streamed are in the spill below `root` then.
 
     Args:
         streams: whether it may be streamed; one that turned out to be out of order may not.
+        in_place: whether it has to be, however small it is, and from a format that is read from any row on.
 
     Raises:
-        DataError: the file as a whole cannot be read or understood, or it is damaged.
+        DataError: the file as a whole cannot be read or understood, or it is damaged; or it cannot be read in place.
     """
     kind = detect_format(source.path)
-    if _is_large(source, kind):
+    if in_place and (kind not in _COLUMNAR or not streams or origin_of(source.path)):
+        raise _not_in_place(source.path)
+    if in_place or _is_large(source, kind):
         stream = open_stream(source.path, kind, hints, size=source.stamp.size)
         if stream is not None and unpivot(stream.head) is stream.head:
             settled, head = settle(source.path, stream.head, hints)
             if streams and _can_stream(head):
                 entry = _streamed(head, settled.mapping.flavour, settled.description)
                 return replace(source, entry=entry | {"rows": _rows_of(source, kind)}, settled=settled)
+            if in_place:
+                raise _not_in_place(source.path)
             parts_read = _large_parts(source, hints, head, settled.mapping.flavour)
             told = {"flavour": settled.mapping.flavour, "description": settled.description}
             return replace(source, entry=_spilled(source, root, parts_read, hints.quality.policy, **told))
+    if in_place:
+        raise _not_in_place(source.path)
     part = read_file(source.path, hints)
     found = iter([_Sorted(part.frame, part.rejected, part.steps, 0, part.rows_in)])
     told = {"flavour": part.flavour, "description": part.description}
     return replace(source, entry=_spilled(source, root, found, hints.quality.policy, **told))
+
+
+def _not_in_place(path: Path) -> DataError:
+    return DataError(
+        f"{path}: cannot be read in place again and again: expected Parquet or Feather on a disk with the ticks of one "
+        "symbol in time order, as store.materialize is none; give --materialize input, which keeps rows in the store"
+    )
 
 
 def _is_large(source: Source, kind: Format) -> bool:
@@ -133,7 +151,7 @@ def _is_large(source: Source, kind: Format) -> bool:
         return source.stamp.size > STREAMED_BYTES
     if kind == "gzip":
         return source.stamp.size > STREAMED_GZIP_BYTES
-    return kind in ("parquet", "arrow") and _rows_of(source, kind) > STREAMED_ROWS
+    return kind in _COLUMNAR and _rows_of(source, kind) > STREAMED_ROWS
 
 
 def _rows_of(source: Source, kind: Format) -> int:

@@ -93,8 +93,9 @@ class BarsConfig(_Section):
 
 
 class StoreConfig(_Section):
-    """How the files of a feature store are encoded; `docs/encoding.md` has the measurements."""
+    """What a feature store holds, and how its files are encoded; `docs/encoding.md` has the measurements."""
 
+    materialize: Literal["all", "input", "none"] = "all"
     codec: Literal["none", "snappy", "lz4", "zstd"] = "lz4"
     level: int | None = Field(None, ge=1, le=22)
     row_group_rows: int = Field(125_000, ge=1024, le=1 << 24)

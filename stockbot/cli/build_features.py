@@ -32,6 +32,12 @@ _NAMED = 4  # files of a line
     help="How ticks become rows; candles are rows already.",
 )
 @click.option("--bar-size", "bars__size", help="1s, 1m, 1h ... of time bars; a number for the others.")
+@click.option(
+    "--materialize",
+    "store__materialize",
+    type=click.Choice(["all", "input", "none"]),
+    help="What the store holds: features, the rows they are computed from when they are read, or nothing.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a feature store that is there already.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")
 @click.option("--strict", is_flag=True, help="Build nothing when a file cannot be read; else it is left out and named.")
@@ -48,6 +54,7 @@ def command(
     out: Path | None,
     bars__kind: str | None,
     bars__size: str | None,
+    store__materialize: str | None,
     overwrite: bool,
     only_plan: bool,
     strict: bool,
@@ -73,7 +80,8 @@ def command(
     from stockbot.build import build_features, peak_rss_mb, plan_features
     from stockbot.quality_table import print_quality
 
-    config = resolve_config(config_path, source, bars__kind=bars__kind, bars__size=_number(bars__size))
+    asked = {"bars__kind": bars__kind, "bars__size": _number(bars__size), "store__materialize": store__materialize}
+    config = resolve_config(config_path, source, **asked)
     require_known_features(config, config_path)
     target = out or Path(config.paths.store)
     if only_plan:
