@@ -256,6 +256,8 @@ def _is_flat(schema: pa.Schema) -> bool:
 def _constants(metadata: Any) -> dict[int, str]:
     found: dict[int, str] = {}
     for column in range(metadata.num_columns):
+        if metadata.schema.column(column).physical_type != "BYTE_ARRAY":
+            continue  # to state the least of a column of times, pyarrow imports pandas, which takes 0.1 s
         chunks = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
         stated = [chunk.statistics for chunk in chunks]
         if not all(one is not None and one.has_min_max and one.null_count == 0 for one in stated):
