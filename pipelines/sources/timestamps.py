@@ -111,6 +111,35 @@ def parse_times(column: pl.Series, context: TimeContext) -> Times:
     return times
 
 
+def plain_stamps(column: pl.Series, form: str, hints: SourceHints) -> pl.Series | None:
+    """Return the UTC stamps of a column whose form is settled, None unless every cell is known to have one."""
+    span = _plain_span(column.dtype, form, hints)
+    if span is None or column.null_count() or not len(column):
+        return None
+    scale, least, most = span
+    numbers = column.to_physical().to_numpy()
+    if numbers.min() < least or numbers.max() > most:
+        return None
+    return (column.to_physical() if scale == 1 else pl.Series(numbers * scale)).cast(TIMESTAMP)
+
+
+def _plain_span(dtype: pl.DataType, form: str, hints: SourceHints) -> tuple[int, int, int] | None:
+    """Nanoseconds in the unit of a column of numbers, and between which of them nothing else can be meant."""
+    if isinstance(dtype, pl.Datetime) and form == f"datetime[{dtype.time_unit}, {dtype.time_zone}]":
+        scale = _UNIT_NS[dtype.time_unit]
+        most = (_MAX_NS - _DAY_MS * 10**6) // scale
+        return scale, -most, most
+    unit = form.removeprefix("epoch ")
+    if dtype != pl.Int64 or unit == form:
+        return None
+    most = _MAX_NS // _UNIT_NS[unit] - 1
+    if hints.time_unit is not None:
+        return _UNIT_NS[unit], 0, most
+    fewest, digits = _EPOCH_DIGITS[unit]
+    fewest += unit == "ms"  # 202401051030 may be a date
+    return _UNIT_NS[unit], 10 ** (fewest - 1), min(most, 10**digits - 1)
+
+
 def _kind(form: str) -> str:
     """What must not change within a column: the form without what only some of its cells say."""
     return form.partition(" in ")[0].removesuffix(" with offset")
