@@ -1,8 +1,8 @@
 """Batches in which nothing is odd, as nearly all are: told by the least and the most of their numbers.
 
 Such rows are canonical as they lie: what the checks of single rows would find is known, no expression runs, and no
-column of reasons is made in which none would stand: 1 to 2 ns a row, where all checks take 5, and up to 7 more in the threads of
-Polars that they wake.
+column of reasons is made in which none would stand. That is 1 to 2 ns a row, where all checks take 5, and up to 7 more
+in the threads of Polars that they wake.
 """
 
 import numpy as np
@@ -39,7 +39,10 @@ def plain_rows(settled: Settled, table: RawTable, *, named: bool = True) -> pl.D
     columns = {"timestamp": stamps}
     if named:
         columns["symbol"] = pl.repeat(settled.symbol, len(stamps), eager=True, dtype=pl.String)
-    columns |= {"price": price, "volume": numbers.get("volume", pl.zeros(len(stamps), eager=True))}
+    columns |= {
+        "price": price,
+        "volume": numbers["volume"] if "volume" in numbers else pl.zeros(len(price), eager=True),
+    }
     side = side_of(table, mapping)
     if side is not None and side.null_count() < len(side):
         columns["side"] = side
