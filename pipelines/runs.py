@@ -25,7 +25,7 @@ _FIRST, _LAST = -(2**63), 2**63 - 1  # of all times
 
 
 class DisorderError(Exception):
-    """A file whose first rows looked as if it could be streamed, and whose later rows cannot.
+    """A file whose first rows looked as if it could be streamed, and whose later rows cannot: it is read otherwise.
 
     Attributes:
         source: its number.
@@ -36,7 +36,7 @@ class DisorderError(Exception):
         self.source = source
 
     def __str__(self) -> str:
-        return f"source {self.source} is not in time order, or of several symbols"
+        return f"source {self.source} is not in time order, of several symbols, or unlike its first rows"
 
 
 class UnreadableError(DataError):
@@ -116,6 +116,7 @@ class FileRun:
     stamp: tuple[int, int]  # bytes, and when it changed
     settled: Settled | None = None  # how it is read, where that is known
     start: int | None = None  # time before which rows need not be read
+    is_small: bool = False  # it can be read whole where its first rows did not tell enough
     part: int = 0
     last: int = _LAST
 
@@ -123,8 +124,8 @@ class FileRun:
         """As `Run`.
 
         Raises:
-            DisorderError: rows out of order, or of another symbol.
-            DataError: the file is damaged, or contradicts its first rows.
+            DisorderError: rows out of order, or of another symbol; a small file contradicts its first rows.
+            DataError: the file is damaged, or a large one contradicts its first rows.
         """
         last, waiting = _FIRST, NONE_PLACED
         for rows, rejected in self._read():
@@ -156,6 +157,10 @@ class FileRun:
                 yield rows, rejected
         except DamagedError as error:
             raise UnreadableError(self.source, str(error)) from error
+        except DataError:
+            if self.is_small:
+                raise DisorderError(self.source) from None
+            raise
         now, is_text = self.path.stat(), detect_format(self.path) == "text"
         if now.st_size < self.stamp[0] or (not is_text and (now.st_size, now.st_mtime_ns) != self.stamp):
             raise DataError(f"{self.path}: was changed while it was read; run the same command again")
@@ -176,7 +181,7 @@ def canonical_batches(
         start: time before which rows of a file in time order may be left out.
         named: rows have a column of symbols even if the file is of one alone.
     """
-    stream = open_stream(path, detect_format(path), hints, size=size)
+    stream = open_stream(path, detect_format(path), hints, size=size, layout=settled.layout if settled else None)
     if stream is None:
         raise DataError(f"{path}: was changed while the archive was read; run the same command again")
     settled = without_symbols(settled or settle(path, stream.head, hints)[0], stream.constants)

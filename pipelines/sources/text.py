@@ -106,7 +106,7 @@ def _sample(lines: pl.Series) -> list[str]:
 
 
 def _width(line: str, delimiter: str) -> int:
-    return _QUOTED.sub("", line).count(delimiter) + 1
+    return (_QUOTED.sub("", line) if '"' in line else line).count(delimiter) + 1
 
 
 def _modal_width(sample: list[str], delimiter: str) -> int:
