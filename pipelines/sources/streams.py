@@ -18,7 +18,15 @@ from pipelines.errors import DamagedError, DataError
 from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.payloads import Format, check_characters, first_text
 from pipelines.sources.table import RawTable, typed_table
-from pipelines.sources.text import TextLayout, count_lines, plain_table, settle_layout, split_lines, text_lines
+from pipelines.sources.text import (
+    TextLayout,
+    count_lines,
+    numbers_table,
+    plain_table,
+    settle_layout,
+    split_lines,
+    text_lines,
+)
 
 HEAD_BYTES = 1 << 18  # of a text, on which its layout is settled
 HEAD_ROWS = 8_192
@@ -111,18 +119,20 @@ class _TextStream:
         return 0
 
     def tables(self, columns: Columns, skipped: int = 0) -> Iterator[RawTable]:
-        """As `Stream`; a block without anything odd is read in one step."""
+        """As `Stream`; a block without anything odd is read in one step. The lines before the rows were checked."""
         origin, offset, line = str(self._path), 0, 1
         for block in self._blocks(BATCH_BYTES):
             data = block if offset else first_text(origin, block)
-            check_characters(origin, data, offset + len(block) - len(data))
-            offset += len(block)
             if line == 1:
                 line += self.layout.start
                 data = data.split(b"\n", self.layout.start)[-1]
-            table = plain_table(origin, data, line, self.layout, columns.types)
+            table = numbers_table(origin, data, line, self.layout, columns.types)
+            if table is None:
+                check_characters(origin, data, offset + len(block) - len(data))
+                table = plain_table(origin, data, line, self.layout, columns.types)
             yield table or split_lines(origin, text_lines(data), line, self.layout)
-            line += count_lines(data)
+            offset += len(block)
+            line += len(table.lines) if table else count_lines(data)
 
     def _blocks(self, size: int) -> Iterator[bytes]:
         """The bytes of whole lines, about `size` of them at a time."""

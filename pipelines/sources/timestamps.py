@@ -23,6 +23,7 @@ _UNNAMED_TIME = re.compile(r"^\d{1,2}:\d{2}|^([01]\d|2[0-3])[0-5]\d[0-5]\d(\d{3}
 _COMPACT = re.compile(
     r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d(?:\d{3})?)?)?$"
 )
+_COMPACT_DIGITS = (8, 12, 14, 17)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,7 +297,7 @@ def _number_unit(sample: list[str], context: TimeContext) -> str | None:
     numbers = [text for text in sample if _NUMBER.match(text)]
     if len(numbers) * 2 <= len(sample):
         return None
-    if _share(numbers, lambda text: _COMPACT.match(text) is not None) > 0.5:
+    if _share(numbers, _is_compact) > 0.5:
         return None
     magnitude = sorted(len(_whole(text)) for text in numbers)[len(numbers) // 2]
     if magnitude >= _EPOCH_DIGITS["s"][0]:
@@ -354,8 +355,12 @@ def _share(sample: list[str], test: object) -> float:
 
 
 def _whole(text: str) -> str:
-    return text.split(".")[0].lstrip("0")
+    return text.partition(".")[0].lstrip("0")
+
+
+def _is_compact(text: str) -> bool:
+    return len(text) in _COMPACT_DIGITS and _COMPACT.match(text) is not None
 
 
 def _is_compact_date(text: str) -> bool:
-    return len(text) == 8 and _COMPACT.match(text) is not None
+    return len(text) == 8 and _is_compact(text)
