@@ -297,11 +297,10 @@ class _ArchiveBuild:
         known: list[Record] = []
         if self.base is not None and self.base.manifest["columns"] == list(making.columns):
             known = self._base_records.get(symbol, [])
-        settings = sha256_bytes(canonical_json(making.settings()))
         for record in self.journal.values(journal_name(symbol)):
             if "without" in record:
                 known = _without(known, record["without"])
-            elif record.pop("making") == settings:
+            elif record.pop("making") == making.identity:
                 known = [one for one in known if one["date"] < record["date"]] + [record]
         return known
 
