@@ -14,6 +14,7 @@ from kernels.windows import gather_windows
 from pipelines.files import canonical_json, pretty_json, sha256_bytes, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
+from stockbot.audit import audited
 from stockbot.baselines import baselines, judge
 from stockbot.config import Config
 from stockbot.errors import ArtifactError, StockbotError
@@ -66,6 +67,7 @@ def train(
 
     Raises:
         DataError: the store does not hold what the configuration needs. ConfigError: an unknown model or loss.
+        AuditError: something of the future may reach training.
         ArtifactError: `artifacts` cannot be written. StockbotError: training diverged, or ONNX differs from Keras.
     """
     run = _new_run(artifacts, config)
@@ -117,12 +119,13 @@ def _train(
     about = data.describe()
     log.line(f"config {_config_hash(data.config)}  features {len(data.panel.features)}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
+    audit = audited(data, store, log.line)
     fitted = fit_model(data, staging, device=device, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
     metrics = _metrics(data, model, fitted)
     _log_metrics(log, metrics)
     _write_documents(data, staging)
-    manifest = _manifest(data, store, metrics, difference)
+    manifest = _manifest(data, store, metrics, difference) | {"audit": audit}
     (staging / LOG).write_bytes(log.path.read_bytes())
     model_id, path = seal(staging, artifacts / "models", manifest)
     return TrainResult(model_id, path, run, manifest, metrics)

@@ -30,6 +30,9 @@ _FLAGS = {
     "training__learning_rate": click.option(
         "--learning-rate", "training__learning_rate", type=float, help="Step size of Adam."
     ),
+    "training__audit": click.option(
+        "--no-audit", "training__audit", flag_value=False, default=None, help="Train without proof against leaks."
+    ),
     "training__seed": click.option("--seed", "training__seed", type=int, help="Same seed, same weights."),
 }
 
