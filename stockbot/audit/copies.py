@@ -6,7 +6,7 @@ import numpy as np
 
 from kernels.arrays import Floats
 from stockbot.audit.report import Check
-from stockbot.statistics import correlations, ranks
+from stockbot.statistics.ranking import correlations, ranks
 from stockbot.training_set import TrainingSet
 
 # A copy in float32 correlates by 1 - 1e-7, one with noise of a twentieth of its spread by 0.9988. Of `ticks60` the most

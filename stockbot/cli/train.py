@@ -92,7 +92,7 @@ def command(
             progress=advance,
             report=lambda line: click.echo(line, err=True),
         )
-    test = {name: value for name, value in result.metrics["test"].items() if name != "baselines"}
+    test = {name: value for name, value in result.metrics["test"].items() if name not in ("baselines", "statistics")}
     baselines = {name: scores["loss"] for name, scores in result.metrics["test"]["baselines"].items()}
     verdict = {"baseline_losses": baselines, "verdict": judge(result.metrics["test"])}
     summary = {"model": result.model_id, "path": str(result.path), "run": str(result.run)}

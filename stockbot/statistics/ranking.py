@@ -1,4 +1,4 @@
-"""How sure one can be of a score: ranks, correlations."""
+"""Ranks and correlations."""
 
 import numpy as np
 
@@ -23,6 +23,12 @@ def correlations(left: Floats, right: Floats) -> Floats:
     """
     unit_left, unit_right = _unit_columns(left), _unit_columns(right)
     return np.asarray(unit_left.T @ unit_right)
+
+
+def correlation(products: Floats, left: Floats, right: Floats) -> Floats:
+    """Pearson's from central moments: the mean product, and both variances; NaN where one does not vary."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where((left > 0.0) & (right > 0.0), products / np.sqrt(left * right), np.nan))
 
 
 def _unit_columns(columns: Floats) -> Floats:
