@@ -353,7 +353,7 @@ def permutation(count: int, *, seed: int, epoch: int) -> Integers:
 
     def moved(place: int) -> int:
         left, right = divmod(place, columns)
-        for number in range(0, 10 if count < 65_536 else 6, 2):
+        for number in range(0, 10, 2):
             left = (left + below(right, (key + number * golden) & keep, rows)) % rows
             right = (right + below(left, (key + (number + 1) * golden) & keep, columns)) % columns
         place = left * columns + right
