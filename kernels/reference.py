@@ -5,6 +5,7 @@ Windows are taken one by one and summed in long double. The tests compare every 
 
 import collections
 import itertools
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -303,6 +304,12 @@ def direction(returns: Floats, dead_zone: float = 0.0) -> Floats:
     return np.where(returns > dead_zone, 1.0, np.where(returns < -dead_zone, 0.0, _NAN))
 
 
+def average_uniqueness(labelled: NDArray[np.bool_], horizon: int) -> Floats:
+    at_work = [labelled[max(row - horizon, 0) : row].sum() for row in range(len(labelled) + horizon)]
+    spans = [np.array(at_work[row + 1 : row + horizon + 1]) for row in range(len(labelled))]
+    return np.array([np.mean(1.0 / span) if used else 0.0 for used, span in zip(labelled, spans, strict=True)])
+
+
 def outlier_prints(prices: Floats) -> NDArray[np.bool_]:
     found = np.zeros(len(prices), dtype=np.bool_)
     for row in range(len(prices) if len(prices) > 50 else 0):
@@ -322,6 +329,39 @@ def sliding_windows(matrix: NDArray[np.float64], lookback: int) -> NDArray[np.fl
 def gather_windows(matrix: NDArray[np.float64], starts: Integers, lookback: int) -> NDArray[np.float64]:
     windows = [matrix[start : start + lookback] for start in starts]
     return np.array(windows).reshape(len(starts), lookback, matrix.shape[1])
+
+
+def window_rows(first: Integers, before: Integers, indices: Integers) -> Integers:
+    rows = [row for run, row in enumerate(first) for row in range(row, row + before[run + 1] - before[run])]
+    return np.array([rows[index] for index in indices], np.int64)
+
+
+def permutation(count: int, *, seed: int, epoch: int) -> Integers:
+    keep, golden = (1 << 64) - 1, 0x9E3779B97F4A7C15
+    first, second = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+    def mixed(word: int) -> int:
+        word = ((word ^ (word >> 30)) * first) & keep
+        word = ((word ^ (word >> 27)) * second) & keep
+        return word ^ (word >> 31)
+
+    def below(word: int, salt: int, limit: int) -> int:
+        word = ((word ^ salt) * first) & keep
+        return ((((word ^ (word >> 32)) * second) & keep) >> 32) * limit >> 32
+
+    key = mixed((mixed((seed + golden) & keep) + epoch * golden) & keep)
+    rows = math.ceil(math.sqrt(count))
+    columns = -(-count // rows)
+
+    def moved(place: int) -> int:
+        left, right = divmod(place, columns)
+        for number in range(0, 10, 2):
+            left = (left + below(right, (key + number * golden) & keep, rows)) % rows
+            right = (right + below(left, (key + (number + 1) * golden) & keep, columns)) % columns
+        place = left * columns + right
+        return place if place < count else moved(place)
+
+    return np.array([moved(place) for place in range(count)], np.int64)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pipelines.splits import (
     temporal_boundaries,
 )
 from pipelines.store import FeatureStore
+from pipelines.window_runs import WindowRuns
 from stockbot.build import bar_spec
 from stockbot.config import BarsConfig, Config, duration_ns
 
@@ -56,8 +57,10 @@ class TrainingSet:
 
     def windows(self, starts: np.ndarray) -> WindowSet:
         """The windows that begin there, with targets in units of `target_scale`."""
-        targets = (self.labels_of(starts) / self.target_scale).astype(np.float32)
-        return WindowSet(self.matrix, starts, targets, self.config.windows.lookback)
+        targets = (self.labels / self.target_scale).astype(np.float32)[:, None]
+        windows = WindowSet(self.matrix, WindowRuns.of_starts(starts), targets, self.config.windows.lookback)
+        windows.require_finite(self.panel.features, self.panel.row_name)
+        return windows
 
     def all_windows(self, starts: np.ndarray) -> np.ndarray:
         """The windows of a part and those among them that have no label, such as moves in the dead zone, ascending.
