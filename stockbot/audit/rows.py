@@ -22,7 +22,7 @@ Rows = NDArray[np.int64]
 
 def starts_of(data: TrainingSet) -> dict[str, Rows]:
     """First rows of the windows of each part, from what training is given."""
-    return {part: data.windows(getattr(data.split, part)).starts for part in PARTS}
+    return {part: data.windows(getattr(data.split, part)).runs.starts() for part in PARTS}
 
 
 def stays_inside(data: TrainingSet) -> bool:
@@ -55,10 +55,10 @@ def labels(data: TrainingSet) -> Check:
     problems = []
     for part in PARTS:
         given = data.windows(getattr(data.split, part))
-        decision = given.starts + given.lookback - 1
+        decision = given.runs.starts() + given.lookback - 1
         moves = _log_return(panel.close, decision, horizon)
         expected = moves if data.config.labels.objective == "regression" else (moves > 0.0).astype(np.float64)
-        received = given.targets.astype(np.float64) * data.target_scale
+        received = given.targets[decision, 0].astype(np.float64) * data.target_scale
         allowed = LABEL_TOLERANCE + TARGET_TOLERANCE * np.abs(expected)
         wrong = np.flatnonzero(~(np.abs(received - expected) <= allowed))
         if given.lookback != data.config.windows.lookback:
@@ -95,7 +95,7 @@ def purge(data: TrainingSet) -> Check:
 def scaler(data: TrainingSet) -> Check:
     """The scaler is what a fit on the rows of training windows gives, to the bit, and what scaled all rows."""
     panel, given = data.panel, data.windows(data.split.train)
-    rows = _held(given.starts, given.lookback, len(panel.matrix))
+    rows = _held(given.runs.starts(), given.lookback, len(panel.matrix))
     seen = f"{data.config.scaler}, {len(rows):,} training rows of {len(panel.matrix):,}"
     late = rows[panel.known[rows] >= data.boundaries.validation_ns]
     problems = [

@@ -22,6 +22,7 @@ from pipelines.scaling import Scaler
 from pipelines.schema import SourceHints
 from pipelines.splits import Split, split_windows
 from pipelines.store import FeatureStore
+from pipelines.window_runs import WindowRuns
 from stockbot.audit import audit
 from stockbot.build import build_features
 from stockbot.cli import main
@@ -131,17 +132,17 @@ def without_embargo(data: TrainingSet) -> TrainingSet:
 
 
 def labels_one_row_later(data: TrainingSet) -> TrainingSet:
-    return dataclasses.replace(data, labels=np.append(data.labels[1:], np.nan))
+    return dataclasses.replace(data, labels=np.nan_to_num(np.roll(data.labels, -1)))
 
 
 def labels_one_row_earlier(data: TrainingSet) -> TrainingSet:
-    return dataclasses.replace(data, labels=np.append(np.nan, data.labels[:-1]))
+    return dataclasses.replace(data, labels=np.nan_to_num(np.roll(data.labels, 1)))
 
 
 def labels_of_a_longer_horizon(data: TrainingSet) -> TrainingSet:
     """HORIZON + 1, while the purge still counts HORIZON."""
     close = data.panel.close
-    longer = np.append(np.log(close[3:] / close[:-3]), np.full(3, np.nan))
+    longer = np.append(np.log(close[3:] / close[:-3]), np.zeros(3))
     return dataclasses.replace(data, labels=longer)
 
 
@@ -154,7 +155,8 @@ class OneRowAhead(TrainingSet):
 
     def windows(self, starts: np.ndarray) -> WindowSet:
         given = super().windows(starts)
-        return dataclasses.replace(given, starts=np.minimum(given.starts + 1, 520 - 8))
+        runs = WindowRuns.of_starts(np.minimum(given.runs.starts() + 1, 520 - 8))
+        return dataclasses.replace(given, runs=runs, targets=np.roll(given.targets, 1, axis=0))
 
 
 class MatrixOneRowAhead(TrainingSet):
