@@ -58,9 +58,7 @@ class TrainingSet:
     def windows(self, starts: np.ndarray) -> WindowSet:
         """The windows that begin there, with targets in units of `target_scale`."""
         targets = (self.labels / self.target_scale).astype(np.float32)[:, None]
-        windows = WindowSet(self.matrix, WindowRuns.of_starts(starts), targets, self.config.windows.lookback)
-        windows.require_finite(self.panel.features, self.panel.row_name)
-        return windows
+        return WindowSet(self.matrix, WindowRuns.of_starts(starts), targets, self.config.windows.lookback)
 
     def all_windows(self, starts: np.ndarray) -> np.ndarray:
         """The windows of a part and those among them that have no label, such as moves in the dead zone, ascending.

@@ -1,6 +1,6 @@
 """What features are made of: their definitions, and the values that training reads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -28,13 +28,19 @@ class _Found:
     replay: dict[str, str] = field(default_factory=dict)
 
 
-def feature_checks(panel: Panel, store: FeatureStore) -> tuple[Check, Check, Check]:
+Progress = Callable[[int, int], None]
+
+
+def feature_checks(panel: Panel, store: FeatureStore, progress: Progress | None = None) -> tuple[Check, Check, Check]:
     """`truncation`, `outside` and `replay` of every feature, over every row.
 
     truncation: a value is the same, to the bit, when the rows after it are cut off.
     outside: a value follows from the rows alone; rows that hold the same a calendar cycle later give the same. A table
         that a feature looks up by time has a future that nothing here could cut off.
     replay: the values that training reads are those that the definitions give of the stored rows.
+
+    Args:
+        progress: called with (rows done, rows).
     """
     plan = FeaturePlan(panel.features)
     replayed = np.array([set(feature.inputs) <= kept_columns(store) for feature in plan.features])
@@ -47,6 +53,8 @@ def feature_checks(panel: Panel, store: FeatureStore) -> tuple[Check, Check, Che
         if symbol not in found.replay:
             for block in replays(plan, store, rows):
                 _compare(panel, block, int(begin), replayed, found)
+                if progress is not None:
+                    progress(int(begin) + block.begin + len(block.whole), len(panel.matrix))
     _compare_definitions(store, found)
     seen = f"{len(panel.features)} features in {len(panel.matrix):,} rows"
     left_out = [name for name, is_replayed in zip(panel.features, replayed, strict=True) if not is_replayed]

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.store import FeatureStore
 from stockbot.audit.copies import target_copy
-from stockbot.audit.features import feature_checks
+from stockbot.audit.features import Progress, feature_checks
 from stockbot.audit.report import Audit
 from stockbot.audit.rows import labels, purge, scaler, stays_inside, windows
 from stockbot.training_set import TrainingSet
@@ -34,16 +34,16 @@ def audited(data: TrainingSet, store: FeatureStore, report: Callable[[str], None
     return found.to_json()
 
 
-def audit(data: TrainingSet, store: FeatureStore) -> Audit:
+def audit(data: TrainingSet, store: FeatureStore, *, progress: Progress | None = None) -> Audit:
     """Check what a training run is about to use.
 
     Args:
-        data: made of `store`.
+        data: made of `store`. progress: called with (rows done, rows).
 
     Raises:
         DataError: a feature that is not known here, or a file of the store that is not what was written.
     """
-    checks = [*feature_checks(data.panel, store), windows(data)]
+    checks = [*feature_checks(data.panel, store, progress), windows(data)]
     if stays_inside(data):  # the others go where windows point
         checks += [labels(data), purge(data), scaler(data), target_copy(data)]
     return Audit(tuple(checks))

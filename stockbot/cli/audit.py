@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from stockbot.cli.options import config_option, json_option, require_known_features, resolve_config
+from stockbot.cli.options import config_option, json_option, progress, require_known_features, resolve_config
 
 
 @click.command()
@@ -38,7 +38,9 @@ def command(
     config = resolve_config(config_path, windows__lookback=windows__lookback, labels__horizon=labels__horizon)
     require_known_features(config, config_path)
     opened = FeatureStore.open(store or Path(config.paths.store))
-    found = audit(make_training_set(config, opened), opened)
+    data = make_training_set(config, opened)
+    with progress("audit") as advance:
+        found = audit(data, opened, progress=advance)
     if as_json:
         click.echo(json.dumps({"store": str(opened.path), "snapshot": opened.snapshot, **found.to_json()}))
     else:

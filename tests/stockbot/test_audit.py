@@ -17,7 +17,6 @@ from pipelines.catalogue import FAMILIES
 from pipelines.features import FeaturePlan
 from pipelines.ingest import read_archive
 from pipelines.panel import WindowSet
-from pipelines.replay import cuts
 from pipelines.scaling import Scaler
 from pipelines.schema import SourceHints
 from pipelines.splits import Split, split_windows
@@ -336,13 +335,11 @@ def test_what_cannot_be_replayed_is_said(tmp_path: Path) -> None:
     assert found.checks[2].seen.endswith("; not those of columns the store does not keep: ofi_5")
 
 
-@pytest.mark.parametrize("rows", [1, 2, 30, 5000])
-def test_pieces_end_at_rows_in_order_and_the_last_holds_the_last_row(rows: int) -> None:
-    ends = cuts(rows)
-    assert ends == sorted(set(ends))
-    assert ends[-1] == rows
-    assert ends[0] >= 1
-    assert np.count_nonzero(np.diff([0, *ends]) == 1) >= min(rows, 20)
+def test_the_audit_says_how_far_it_is(wave_store: FeatureStore) -> None:
+    seen: list[tuple[int, int]] = []
+    data = make_training_set(tiny_config(), wave_store)
+    audit(data, wave_store, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(260, 520), (520, 520)]
 
 
 @pytest.mark.usefixtures("leaky")
