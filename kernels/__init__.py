@@ -8,22 +8,24 @@ from kernels.bars import dollar_bars, tick_bars, time_bars, volume_bars
 from kernels.directional import adx
 from kernels.extreme_ages import rolling_argmax, rolling_argmin
 from kernels.extremes import rolling_max, rolling_min
-from kernels.labels import direction, horizon_return
+from kernels.labels import average_uniqueness, direction, horizon_return
 from kernels.lagged import log_returns, realized_volatility, returns
 from kernels.lines import bollinger, macd
 from kernels.microstructure import signed_volume_imbalance, tick_rule, volume_zscore, vwap_deviation
 from kernels.moments import rolling_kurt, rolling_skew
 from kernels.ordered import rolling_median, rolling_quantile, rolling_rank
+from kernels.permutation import permutation
 from kernels.prints import outlier_prints
 from kernels.recursive import atr, ema, rsi
 from kernels.regression import rolling_corr, rolling_cov
 from kernels.rolling import rolling_mean, rolling_moments, rolling_std, rolling_sum, rolling_var, rolling_zscore
 from kernels.trend import rolling_resid, rolling_rsquare, rolling_slope
-from kernels.windows import gather_windows, sliding_windows
+from kernels.windows import gather_windows, sliding_windows, window_rows
 
 __all__ = [
     "adx",
     "atr",
+    "average_uniqueness",
     "bollinger",
     "direction",
     "dollar_bars",
@@ -33,6 +35,7 @@ __all__ = [
     "log_returns",
     "macd",
     "outlier_prints",
+    "permutation",
     "realized_volatility",
     "returns",
     "rolling_argmax",
@@ -64,4 +67,5 @@ __all__ = [
     "volume_bars",
     "volume_zscore",
     "vwap_deviation",
+    "window_rows",
 ]

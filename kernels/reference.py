@@ -5,7 +5,9 @@ Windows are taken one by one and summed in long double. The tests compare every 
 
 import collections
 import itertools
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from kernels.arrays import Floats, Integers
 from kernels.bars import COLUMN_NAMES, FILL_TOLERANCE, QUOTE_NAMES, QUOTES, BarColumns
 from kernels.delta_packing import BLOCK, PART, PARTS
+from kernels.plain_numbers import INTEGER, NUMBER, SKIPPED
 
 Exact = NDArray[np.longdouble]
 _NAN = float("nan")
@@ -301,6 +304,12 @@ def direction(returns: Floats, dead_zone: float = 0.0) -> Floats:
     return np.where(returns > dead_zone, 1.0, np.where(returns < -dead_zone, 0.0, _NAN))
 
 
+def average_uniqueness(labelled: NDArray[np.bool_], horizon: int) -> Floats:
+    at_work = [labelled[max(row - horizon, 0) : row].sum() for row in range(len(labelled) + horizon)]
+    spans = [np.array(at_work[row + 1 : row + horizon + 1]) for row in range(len(labelled))]
+    return np.array([np.mean(1.0 / span) if used else 0.0 for used, span in zip(labelled, spans, strict=True)])
+
+
 def outlier_prints(prices: Floats) -> NDArray[np.bool_]:
     found = np.zeros(len(prices), dtype=np.bool_)
     for row in range(len(prices) if len(prices) > 50 else 0):
@@ -320,6 +329,39 @@ def sliding_windows(matrix: NDArray[np.float64], lookback: int) -> NDArray[np.fl
 def gather_windows(matrix: NDArray[np.float64], starts: Integers, lookback: int) -> NDArray[np.float64]:
     windows = [matrix[start : start + lookback] for start in starts]
     return np.array(windows).reshape(len(starts), lookback, matrix.shape[1])
+
+
+def window_rows(first: Integers, before: Integers, indices: Integers) -> Integers:
+    rows = [row for run, row in enumerate(first) for row in range(row, row + before[run + 1] - before[run])]
+    return np.array([rows[index] for index in indices], np.int64)
+
+
+def permutation(count: int, *, seed: int, epoch: int) -> Integers:
+    keep, golden = (1 << 64) - 1, 0x9E3779B97F4A7C15
+    first, second = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+    def mixed(word: int) -> int:
+        word = ((word ^ (word >> 30)) * first) & keep
+        word = ((word ^ (word >> 27)) * second) & keep
+        return word ^ (word >> 31)
+
+    def below(word: int, salt: int, limit: int) -> int:
+        word = ((word ^ salt) * first) & keep
+        return ((((word ^ (word >> 32)) * second) & keep) >> 32) * limit >> 32
+
+    key = mixed((mixed((seed + golden) & keep) + epoch * golden) & keep)
+    rows = math.ceil(math.sqrt(count))
+    columns = -(-count // rows)
+
+    def moved(place: int) -> int:
+        left, right = divmod(place, columns)
+        for number in range(0, 10, 2):
+            left = (left + below(right, (key + number * golden) & keep, rows)) % rows
+            right = (right + below(left, (key + (number + 1) * golden) & keep, columns)) % columns
+        place = left * columns + right
+        return place if place < count else moved(place)
+
+    return np.array([moved(place) for place in range(count)], np.int64)
 
 
 @dataclass(frozen=True)
@@ -519,3 +561,24 @@ def _zigzag(number: int) -> int:
 
 def _wrapped(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
+
+
+def read_numbers(text: bytes, delimiter: str, kinds: Sequence[int]) -> list[Integers | Floats] | None:
+    rows = [line.split(delimiter) for line in text.removesuffix(b"\n").decode("latin-1").split("\n")]
+    patterns = {SKIPPED: r"[\x01-\x7f]*", INTEGER: r"[0-9]{1,19}", NUMBER: r"[0-9]+(\.[0-9]+)?"}
+    for row in rows:
+        if len(row) != len(kinds) or '"' in "".join(row) or "\r" in "".join(row):
+            return None
+        for cell, kind in zip(row, kinds, strict=True):
+            if not re.fullmatch(patterns[kind], cell) or (kind == NUMBER and not _is_exact(cell)):
+                return None
+            if kind == INTEGER and int(cell) >= 2**63:
+                return None
+    used = [at for at, kind in enumerate(kinds) if kind != SKIPPED]
+    columns = [[(int if kinds[at] == INTEGER else float)(row[at]) for row in rows] for at in used]
+    return [np.array(column) for column in columns]
+
+
+def _is_exact(cell: str) -> bool:
+    digits = cell.replace(".", "")
+    return len(digits) <= 19 and int(digits) <= 2**53

@@ -5,6 +5,10 @@ For a matrix of 5 rows and a lookback of 3:
     window 0: rows 0 1 2
     window 1: rows 1 2 3
     window 2: rows 2 3 4
+
+Windows that may be used lie in runs: `first` (runs,) is the first row of the first window of each, and `before`
+(runs + 1,) counts the windows before each run, and all of them. So 100 million windows of a thousand symbols are named
+by a few thousand numbers: window i of all is the one at row `first[run] + i - before[run]` of its run.
 """
 
 from typing import Any
@@ -14,6 +18,7 @@ from numpy.typing import NDArray
 
 from kernels.arrays import Integers, checked_count
 from kernels.compilation import kernel
+from kernels.memory import copy_bytes
 
 Matrix = NDArray[Any]  # float32 or float64
 
@@ -41,11 +46,65 @@ def sliding_windows(matrix: Matrix, lookback: int) -> Matrix:
 
 
 @kernel
-def _gather(matrix, starts, out):  # type: ignore[no-untyped-def]
-    lookback = out.shape[1]
+def copy_windows(matrix, starts, out):  # type: ignore[no-untyped-def]
+    """`gather_windows` without its checks: both C-contiguous, of one dtype, every window inside the matrix."""
+    row = matrix.shape[1] * matrix.itemsize
+    size = out.shape[1] * row
+    source, target = np.int64(matrix.ctypes.data), np.int64(out.ctypes.data)
     for window in range(len(starts)):
-        start = starts[window]
-        out[window] = matrix[start : start + lookback]
+        copy_bytes(source + starts[window] * row, target + window * size, size)
+
+
+@kernel
+def locate_windows(first, before, indices, out):  # type: ignore[no-untyped-def]
+    """First rows of the windows of these numbers, each 0 to `before[-1] - 1`; `out` may be `indices`."""
+    for place in range(len(indices)):
+        index = indices[place]
+        low, high = 0, len(first)  # the run is in [low, high)
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if before[middle] <= index:
+                low = middle
+            else:
+                high = middle
+        out[place] = first[low] + (index - before[low])
+
+
+@kernel
+def first_not_finite(matrix, first, before, lookback):  # type: ignore[no-untyped-def]
+    """Row and column of the first number in a window that is NaN or infinite; (-1, -1) where there is none."""
+    for run in range(len(first)):
+        end = first[run] + before[run + 1] - before[run] + lookback - 1
+        for row in range(first[run], end):
+            total = np.float32(0.0)
+            for column in range(matrix.shape[1]):
+                total += matrix[row, column] * np.float32(0.0)  # NaN where the number is not finite
+            if total != 0.0:
+                for column in range(matrix.shape[1]):
+                    if not np.isfinite(matrix[row, column]):
+                        return row, column
+    return -1, -1
+
+
+def window_rows(first: Integers, before: Integers, indices: Integers) -> Integers:
+    """First rows of the windows of these numbers, (windows,) int64.
+
+    Args:
+        first: (runs,) int64, first row of the first window of each run.
+        before: (runs + 1,) int64, windows before each run, then all windows; rising.
+        indices: (windows,) int64, in any order.
+
+    Raises:
+        ValueError: the runs are not such, or there is no window of that number.
+    """
+    if len(before) != len(first) + 1 or before[0] != 0 or np.any(np.diff(before) < 1):
+        raise ValueError(f"before: expected {len(first) + 1} rising counts from 0, received {before}")
+    if len(indices) and not (indices.min() >= 0 and indices.max() < before[-1]):
+        wrong = indices[(indices < 0) | (indices >= before[-1])][0]
+        raise ValueError(f"indices: no window {wrong} of {before[-1]}")
+    out = np.empty(len(indices), np.int64)
+    locate_windows(first, before, indices, out)
+    return out
 
 
 def gather_windows(matrix: Matrix, starts: Integers, lookback: int, out: Matrix | None = None) -> Matrix:
@@ -76,5 +135,5 @@ def gather_windows(matrix: Matrix, starts: Integers, lookback: int, out: Matrix 
         out = np.empty(shape, matrix.dtype)
     if out.shape != shape or out.dtype != matrix.dtype or not out.flags.c_contiguous:
         raise ValueError(f"out: expected C-contiguous {shape} {matrix.dtype}, received {out.shape} {out.dtype}")
-    _gather(matrix, np.ascontiguousarray(starts), out)
+    copy_windows(matrix, np.ascontiguousarray(starts), out)
     return out

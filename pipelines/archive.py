@@ -42,7 +42,7 @@ from pipelines.making import Kind, Making, Materialize, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
 from pipelines.objects import Location, ObjectPath, is_remote, located
 from pipelines.parquet_writer import Encoding
-from pipelines.planning import Work, is_below, work_due
+from pipelines.planning import Work, dropped, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError
 from pipelines.schema import SourceHints
 from pipelines.sessions import check_calendar
@@ -255,8 +255,11 @@ class _ArchiveBuild:
         return sum(len(records[work.symbol]) - len(work.standing) for work in due)
 
     def plan(self) -> list[Work]:
-        """What is due for each symbol."""
-        return self._works(self._surveyed())
+        """What is due for each symbol, also for those that no source holds any more."""
+        works = self._works(self._surveyed())
+        held = {work.symbol for work in works}
+        gone = {symbol: records for symbol, records in self._base_records.items() if symbol not in held}
+        return works + [dropped(symbol, records) for symbol, records in gone.items()]
 
     def _surveyed(self) -> Making:
         """Look into the sources; what is to be made of them."""
@@ -294,11 +297,10 @@ class _ArchiveBuild:
         known: list[Record] = []
         if self.base is not None and self.base.manifest["columns"] == list(making.columns):
             known = self._base_records.get(symbol, [])
-        settings = sha256_bytes(canonical_json(making.settings()))
         for record in self.journal.values(journal_name(symbol)):
             if "without" in record:
                 known = _without(known, record["without"])
-            elif record.pop("making") == settings:
+            elif record.pop("making") == making.identity:
                 known = [one for one in known if one["date"] < record["date"]] + [record]
         return known
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import polars as pl
 
 from pipelines.bars import BarSpec
+from pipelines.files import canonical_json, sha256_bytes
 from pipelines.parquet_writer import Encoding
 from pipelines.parts import Period
 from pipelines.reasons import Quality
@@ -56,6 +58,11 @@ class Making:
         values = asdict(self)
         values["source_kind"] = values.pop("kind")
         return values
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of the settings: what partitions must have been made with to be part of one build."""
+        return sha256_bytes(canonical_json(self.settings()))
 
     @property
     def closes_with_period(self) -> bool:

@@ -1,14 +1,17 @@
 """The rows of every symbol of a feature store as one matrix, and the windows that lie in it unbroken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from kernels.windows import first_not_finite
+from pipelines.batches import Piece
 from pipelines.errors import DataError
 from pipelines.sessions import begun
 from pipelines.splits import auto_max_gap, iso, longest_runs, segments, window_starts
 from pipelines.store import FeatureStore
+from pipelines.window_runs import WindowRuns
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,73 @@ class Panel:
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Rows stored once, and which windows of them to use.
+    """Rows in memory, once each, and which windows of them to use: a `batches.Windows`.
 
     Attributes:
         matrix: (rows, features) float32, C-contiguous, scaled.
-        starts: (windows,) int64, first row of each window.
-        targets: (windows,) float32, what the model is to output for each.
+        runs: the windows.
+        targets: (rows, target_dim) float32, what the model is to output for the window whose last row it is.
         lookback: rows of a window.
+        weights: (rows,) float32, what the window counts whose last row it is; None where all count the same.
     """
 
     matrix: np.ndarray
-    starts: np.ndarray
+    runs: WindowRuns
     targets: np.ndarray
     lookback: int
+    weights: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: an array is of another shape or kind, or a window leaves the rows."""
+        rows = len(self.matrix)
+        arrays: dict[str, tuple[np.ndarray, tuple[int, ...]]]
+        arrays = {"matrix": (self.matrix, (rows, self.features)), "targets": (self.targets, (rows, self.target_dim))}
+        if self.weights is not None:
+            arrays["weights"] = (self.weights, (rows,))
+        for name, (array, shape) in arrays.items():
+            if array.dtype != np.float32 or array.shape != shape or not array.flags.c_contiguous:
+                raise ValueError(f"{name}: expected C-contiguous {shape} float32, received {array.shape} {array.dtype}")
+        ends = self.runs.first + self.runs.counts + self.lookback - 1
+        if self.lookback < 1 or (len(self.runs) and not (self.runs.first.min() >= 0 and ends.max() <= rows)):
+            raise ValueError(f"runs: expected windows of {self.lookback} rows, at least 1, within the {rows} rows")
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @property
+    def features(self) -> int:
+        """Of a row."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def target_dim(self) -> int:
+        """Targets of a window."""
+        return int(self.targets.shape[1])
+
+    @property
+    def weighted(self) -> bool:
+        """Whether windows count differently."""
+        return self.weights is not None
+
+    def pieces(self, seed: int | None, epoch: int, skip: int) -> Iterator[Piece]:
+        """All windows as one piece."""
+        order = None if seed is None else (seed, epoch)
+        yield Piece(self.matrix, self.targets, self.weights, self.runs, order, skip)
+
+    def require_finite(self, columns: Sequence[str], row_name: Callable[[int], str]) -> None:
+        """Raises DataError naming the first value, in a window or as its target, that is NaN or infinite."""
+        decisions = WindowRuns(self.runs.first + self.lookback - 1, self.runs.before)
+        names = [f"target {number}" for number in range(self.target_dim)]
+        for matrix, runs, rows, named in (
+            (self.matrix, self.runs, self.lookback, columns),
+            (self.targets, decisions, 1, names),
+        ):
+            row, column = first_not_finite(matrix, runs.first, runs.before, rows)
+            if row >= 0:
+                raise DataError(
+                    f"windows: {named[column]} of {row_name(row)} is {matrix[row, column]}, expected a finite number: "
+                    f"drop the feature or mend the source"
+                )
 
 
 def load_panel(store: FeatureStore, features: Sequence[str]) -> Panel:

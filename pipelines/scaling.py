@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
+from kernels.memory import aligned_empty
 from pipelines.errors import DataError
 
 ScalerKind = Literal["standard", "robust"]
@@ -59,7 +60,7 @@ class Scaler:
         return cls(kind, tuple(columns), center, fitted.scale_, variance, len(rows))
 
     def transform(self, matrix: np.ndarray) -> np.ndarray:
-        """Scaled copy, (rows, features) float32, computed in float64; NaN stays NaN.
+        """Scaled copy, (rows, features) float32, aligned, computed in float64; NaN stays NaN.
 
         Args:
             matrix: (rows, features) float32 or float64.
@@ -72,7 +73,7 @@ class Scaler:
                 f"scaler: expected {len(self.feature_columns)} columns ({', '.join(self.feature_columns)}), "
                 f"received an array of shape {matrix.shape}"
             )
-        scaled = np.empty(matrix.shape, dtype=np.float32)
+        scaled = aligned_empty(matrix.shape, np.float32)
         for begin in range(0, len(matrix), BLOCK_ROWS):
             scaled[begin : begin + BLOCK_ROWS] = self.exact(matrix[begin : begin + BLOCK_ROWS])
         return scaled

@@ -12,7 +12,6 @@ from typing import TypeVar
 import polars as pl
 
 from pipelines.features import FeaturePlan
-from pipelines.files import canonical_json, sha256_bytes
 from pipelines.journal import Journal
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.objects import Location
@@ -67,13 +66,9 @@ class Task:
     def left(self) -> "Task":
         """What is left of it, after the partitions that somebody entered in the journal since it was planned."""
         entered = Journal(self.root).values(self.name)[self.entered :]
-        mine = self.made_so()
+        mine = self.making.identity
         made = [record for record in entered if record.pop("making", None) == mine]
         return replace(self, work=self.work.after(made, self.making.period))
-
-    def made_so(self) -> str:
-        """What partitions must have been made with to be part of it."""
-        return sha256_bytes(canonical_json(self.making.settings()))
 
 
 def journal_name(symbol: str) -> str:
@@ -92,10 +87,9 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], N
         DataError: a file contradicts its first rows, or something cannot be written.
     """
     journal = Journal(task.root)
-    making = task.made_so()
 
     def finished(record: Record) -> None:
-        entry = {**record, "making": making}
+        entry = {**record, "making": task.making.identity}
         if task.upload is not None:
             task.upload.add(task.root, task.name, entry)
         journal.add(task.name, entry)

@@ -1,7 +1,8 @@
 """What an archive holds, file by file, before anything is built: symbols, spans, and how each file is to be read.
 
-A large file of one symbol in time order is streamed when its turn comes: only its first rows are looked at here. The
-rows of every other file are sorted into the spill, canonical and by symbol, as runs that can be streamed in turn.
+A file of one symbol in time order, unless it is small, is streamed when its turn comes: only its first rows are looked
+at here. The rows of every other file are sorted into the spill, canonical and by symbol, as runs that can be streamed
+in turn.
 """
 
 import io
@@ -34,7 +35,8 @@ from pipelines.sources.streams import open_stream
 from pipelines.sources.wide import unpivot
 
 SPILL = "_spill"
-STREAMED_BYTES = 32 << 20  # of a text; smaller ones are read whole, on the evidence of all their rows
+STREAMED_BYTES = 1 << 20  # of a text
+WHOLE_BYTES = 32 << 20  # of a text that is read whole where its first rows do not tell enough, or told wrong
 STREAMED_GZIP_BYTES = 8 << 20
 STREAMED_ROWS = 50_000  # of a columnar file
 SPILLED_ROWS = 1_500_000  # sorted at once when a large file has to be sorted: 100 MB, held three times
@@ -119,17 +121,18 @@ def look_into(
     kind = detect_format(source.path)
     if in_place and (kind not in _COLUMNAR or not streams or origin_of(source.path)):
         raise _not_in_place(source.path)
-    if in_place or _is_large(source, kind):
-        stream = open_stream(source.path, kind, hints, size=source.stamp.size)
-        if stream is not None and unpivot(stream.head) is stream.head:
-            settled, head = settle(source.path, stream.head, hints)
-            if streams and _can_stream(head):
-                entry = _streamed(head, settled.mapping.flavour, settled.description)
-                return replace(source, entry=entry | {"rows": _rows_of(source, kind)}, settled=settled)
-            if in_place:
-                raise _not_in_place(source.path)
+    is_large = in_place or _is_large(source, kind)
+    begun = None
+    if is_large or (streams and kind == "text" and source.stamp.size > STREAMED_BYTES):
+        begun = _begun(source, kind, hints, is_large=is_large)
+    if begun is not None:
+        settled, head = begun
+        told = {"flavour": settled.mapping.flavour, "description": settled.description}
+        if streams and _can_stream(head):
+            entry = _streamed(head, **told) | {"rows": _rows_of(source, kind), "is_small": not is_large}
+            return replace(source, entry=entry, settled=settled)
+        if is_large and not in_place:
             parts_read = _large_parts(source, hints, head, settled.mapping.flavour)
-            told = {"flavour": settled.mapping.flavour, "description": settled.description}
             return replace(source, entry=_spilled(source, root, parts_read, hints.quality.policy, **told))
     if in_place:
         raise _not_in_place(source.path)
@@ -146,9 +149,27 @@ def _not_in_place(path: Path) -> DataError:
     )
 
 
+def _begun(source: Source, kind: Format, hints: SourceHints, *, is_large: bool) -> tuple[Settled, pl.DataFrame] | None:
+    """How a file is read in batches, and its first rows; None for one that has to be read whole.
+
+    Raises:
+        DataError: the first rows of a large file tell too little. All rows of another may tell more.
+    """
+    try:
+        stream = open_stream(source.path, kind, hints, size=source.stamp.size)
+        if stream is None or unpivot(stream.head) is not stream.head:
+            return None
+        settled, head = settle(source.path, stream.head, hints)
+    except DataError:
+        if is_large:
+            raise
+        return None
+    return replace(settled, layout=stream.layout), head
+
+
 def _is_large(source: Source, kind: Format) -> bool:
     if kind == "text":
-        return source.stamp.size > STREAMED_BYTES
+        return source.stamp.size > WHOLE_BYTES
     if kind == "gzip":
         return source.stamp.size > STREAMED_GZIP_BYTES
     return kind in _COLUMNAR and _rows_of(source, kind) > STREAMED_ROWS
@@ -353,7 +374,8 @@ def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path, start: 
     entry = source.entry
     if entry["mode"] == "streamed":
         first, last = entry["spans"][symbol]
-        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, source.settled, start)
+        settled, is_small = source.settled, entry.get("is_small", False)
+        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, settled, start, is_small)
         yield run if last is None else replace(run, last=last)
     for name, path, offset, rows, first, last, part in entry["runs"]:
         if name == symbol:

@@ -152,6 +152,10 @@ def plan_features(
 ) -> list[dict[str, Any]]:
     """What `build_features` would do for each symbol, and why.
 
+    Returns:
+        For each symbol: `up_to_date` partitions up to `last`, those to be built `again` by their first days, the
+        `files` of which rows are to be read, and the `reason`; None where nothing is due.
+
     Raises:
         As `build_features`.
     """
@@ -161,6 +165,8 @@ def plan_features(
             "symbol": work.symbol,
             "up_to_date": len(work.standing),
             "last": work.standing[-1]["date"] if work.standing else None,
+            "again": list(work.again),
+            "files": list(work.files),
             "reason": work.reason,
         }
         for work in works

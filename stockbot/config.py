@@ -149,6 +149,7 @@ class TrainingConfig(_Section):
     learning_rate: float = Field(1e-3, gt=0.0)
     patience: int = Field(4, ge=1)
     seed: int = Field(42, ge=0, lt=2**31)
+    audit: bool = True
 
 
 class CostsConfig(_Section):

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.dataset import steps_per_epoch, window_dataset
+from pipelines.batches import WindowLoader
+from pipelines.dataset import window_dataset
 from stockbot.errors import StockbotError, UsageError
 from stockbot.training_set import TrainingSet
 
@@ -65,20 +66,24 @@ def fit_model(
     keras.utils.clear_session()
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(training.seed)
-    train, validation = data.windows(data.split.train), data.windows(data.split.validation)
+    parts = [data.windows(starts) for starts in (data.split.train, data.split.validation)]
+    for windows in parts:
+        windows.require_finite(data.panel.features, data.panel.row_name)
+    train = WindowLoader(parts[0], batch_size=training.batch_size, seed=training.seed)
+    validation = WindowLoader(parts[1], batch_size=training.batch_size, seed=None)
     with _strategy(devices).scope():
         model = build_model(data.config, len(data.panel.features))
     history = model.fit(
-        window_dataset(train, batch_size=training.batch_size, seed=training.seed, epochs=training.epochs),
-        steps_per_epoch=steps_per_epoch(len(train.starts), training.batch_size),
-        validation_data=window_dataset(validation, batch_size=training.batch_size, seed=None),
+        window_dataset(train, epochs=training.epochs),
+        steps_per_epoch=train.steps_per_epoch,
+        validation_data=window_dataset(validation),
         epochs=training.epochs,
         shuffle=False,  # the order is the dataset's: a function of seed and epoch
         verbose=0,
         callbacks=[
             keras.callbacks.EarlyStopping("val_loss", patience=training.patience),
             keras.callbacks.ModelCheckpoint(folder / BEST, "val_loss", save_best_only=True),
-            _Reporter(len(train.starts), training.epochs, progress, report),
+            _Reporter(len(train.windows), training.epochs, progress, report),
         ],
     ).history
     epochs = [{name: float(values[epoch]) for name, values in history.items()} for epoch in range(len(history["loss"]))]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels import gather_windows, reference, sliding_windows
+from kernels import gather_windows, reference, sliding_windows, window_rows
+from kernels.windows import first_not_finite
 
 MATRIX = np.arange(60, dtype=np.float32).reshape(20, 3)
 
@@ -56,3 +57,44 @@ def test_bad_views_are_named() -> None:
         sliding_windows(MATRIX, 0)
     with pytest.raises(ValueError, match="expected two dimensions"):
         sliding_windows(MATRIX[0], 3)
+
+
+@given(counts=st.lists(st.integers(1, 6), min_size=1, max_size=8), data=st.data())
+def test_windows_of_runs_equal_twin(counts: list[int], data: st.DataObject) -> None:
+    before = np.array([0, *np.cumsum(counts)])
+    first = np.array(data.draw(st.lists(st.integers(0, 100), min_size=len(counts), max_size=len(counts))))
+    indices = np.array(data.draw(st.lists(st.integers(0, int(before[-1]) - 1), max_size=20)), np.int64)
+    np.testing.assert_array_equal(window_rows(first, before, indices), reference.window_rows(first, before, indices))
+
+
+@pytest.mark.parametrize(
+    ("before", "indices", "message"),
+    [
+        ([0, 3, 5], [5], "indices: no window 5 of 5"),
+        ([0, 3, 5], [-1], "indices: no window -1 of 5"),
+        ([0, 3, 3], [0], "before: expected 3 rising counts from 0"),
+        ([0, 3], [0], "before: expected 3 rising counts from 0"),
+    ],
+)
+def test_bad_runs_are_named(before: list[int], indices: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        window_rows(np.array([7, 50]), np.array(before), np.array(indices))
+
+
+@given(
+    bad=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 2)), max_size=3),
+    runs=st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), max_size=3),
+    value=st.sampled_from([np.nan, np.inf, -np.inf]),
+)
+def test_what_is_not_finite_is_found_in_windows_alone(
+    bad: list[tuple[int, int]], runs: list[tuple[int, int]], value: float
+) -> None:
+    matrix, lookback = np.full((20, 3), 3e38, np.float32), 5
+    for row, column in bad:
+        matrix[row, column] = value
+    first = np.array([row for row, _ in runs], np.int64)
+    before = np.cumsum([0, *(count for _, count in runs)])
+    rows = {row + offset for start, count in runs for row in range(start, start + count) for offset in range(lookback)}
+    found = first_not_finite(matrix, first, before, lookback)
+    inside = {place for place in bad if place[0] in rows}
+    assert found in inside if inside else found == (-1, -1)

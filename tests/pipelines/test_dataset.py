@@ -1,60 +1,146 @@
-"""Batches hold the right windows in an order that seed and epoch alone decide."""
+"""Tensors and datasets hold what the loader gives, in memory that nobody else changes."""
+
+import random
+import subprocess
+import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from pipelines.dataset import epoch_order, steps_per_epoch, window_dataset
-from pipelines.panel import WindowSet
+from kernels.memory import aligned_empty
+from pipelines.batches import WindowLoader
+from pipelines.dataset import shared_tensor, tensors, window_dataset
+from pipelines.errors import DataError
+from tests.pipelines.window_sets import LOOKBACK, window_set
 
-LOOKBACK = 3
-
-
-def window_set(windows: int = 10) -> WindowSet:
-    rows = windows + LOOKBACK - 1
-    matrix = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
-    starts = np.arange(windows, dtype=np.int64)
-    return WindowSet(matrix, starts, starts.astype(np.float32), LOOKBACK)
+Arrays = list[tuple[np.ndarray, ...]]
 
 
-def collect(dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    batches = list(dataset.as_numpy_iterator())
-    return np.concatenate([inputs for inputs, _ in batches]), np.concatenate([targets for _, targets in batches])[:, 0]
+def loader(windows: int = 10, batch_size: int = 4, *, weighted: bool = False, drop: bool = False) -> WindowLoader:
+    made = window_set(windows, dim=2, weighted=weighted)
+    return WindowLoader(made, batch_size=batch_size, seed=1, drop_remainder=drop)
 
 
-def test_element_spec_and_cardinality_are_stated() -> None:
-    dataset = window_dataset(window_set(), batch_size=4, seed=1, epochs=3)
-    assert dataset.element_spec == (
-        tf.TensorSpec((None, LOOKBACK, 2), tf.float32),
-        tf.TensorSpec((None, 1), tf.float32),
+def arrays_of(loader: WindowLoader, **position: int) -> Arrays:
+    return [tuple(part.copy() for part in batch if part is not None) for batch in loader.batches(**position)]
+
+
+def numpy_of(elements: object) -> Arrays:
+    return [tuple(part.numpy().copy() for part in element) for element in elements]  # type: ignore[attr-defined]
+
+
+def assert_same(ours: Arrays, expected: Arrays) -> None:
+    assert len(ours) == len(expected)
+    for one, other in zip(ours, expected, strict=True):
+        for array, wanted in zip(one, other, strict=True):
+            np.testing.assert_array_equal(array, wanted)
+
+
+@pytest.mark.parametrize(("windows", "drop", "size"), [(10, False, None), (10, True, 4), (12, False, 4)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_element_spec_and_cardinality_are_stated(windows: int, drop: bool, size: int | None, weighted: bool) -> None:
+    dataset = window_dataset(loader(windows, drop=drop, weighted=weighted), epochs=3)
+    expected = [tf.TensorSpec((size, LOOKBACK, 2), tf.float32), tf.TensorSpec((size, 2), tf.float32)]
+    assert dataset.element_spec == (*expected, *([tf.TensorSpec((size,), tf.float32)] if weighted else []))
+    assert dataset.cardinality().numpy() == 3 * (2 if drop else 3) == len(list(dataset))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_dataset_and_tensors_are_the_batches_of_the_loader(weighted: bool) -> None:
+    windows = loader(weighted=weighted)
+    expected = arrays_of(windows, epochs=3)
+    assert_same(numpy_of(tensors(windows.batches(epochs=3))), expected)
+    dataset = window_dataset(windows, epochs=3)
+    assert_same(numpy_of(dataset), expected)
+    assert_same(numpy_of(dataset), expected)  # as often as it is gone through
+    pairs = [(one, other) for one, other in zip(dataset, dataset, strict=True)]
+    assert_same(numpy_of(one for one, _ in pairs), expected)
+    assert_same(numpy_of(other for _, other in pairs), expected)
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (0, 2), (1, 0), (1, 3), (2, 1), (3, 0)])
+def test_a_dataset_begins_at_any_step(epoch: int, step: int) -> None:
+    windows = loader()
+    dataset = window_dataset(windows, epochs=3, epoch=epoch, step=step)
+    expected = arrays_of(windows, epochs=3)[epoch * 3 + step :]
+    assert dataset.cardinality().numpy() == len(expected)
+    assert_same(numpy_of(dataset), expected)
+
+
+def test_a_position_of_another_run_is_refused() -> None:
+    with pytest.raises(DataError, match="the position is of another run"):
+        window_dataset(loader(), epochs=2, step=9)
+
+
+def test_tensors_share_the_memory_of_the_batch() -> None:
+    array = aligned_empty((4, 3), np.float32)
+    array[...] = 1.0
+    tensor = shared_tensor(array)
+    array[0, 0] = 7.0
+    assert float(tensor[0, 0]) == 7.0
+
+
+def test_a_tensor_of_memory_that_would_end_the_process_is_refused() -> None:
+    whole = aligned_empty((100, 3), np.float32)
+    frozen = whole.view()
+    frozen.flags.writeable = False
+    for array in (whole[1:], whole.T, frozen):
+        with pytest.raises(ValueError, match=r"expected a C-contiguous, writable array at a multiple of 64 bytes"):
+            shared_tensor(array)
+
+
+def test_that_memory_does_end_the_process() -> None:
+    """Should a release of TensorFlow raise instead, or copy, the check above could go."""
+    program = (
+        "import numpy as np, tensorflow as tf; from kernels.memory import aligned_empty\n"
+        "array = aligned_empty((1 << 16,), np.float32)[1:]\n"
+        "tensor = tf.experimental.dlpack.from_dlpack(array.__dlpack__()); print(float(tf.reduce_sum(tensor * 2.0)))"
     )
-    assert dataset.cardinality().numpy() == 3 * steps_per_epoch(10, 4) == 9
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode < 0
+    assert "IsAligned" in ended.stderr
 
 
-def test_each_epoch_holds_every_window_once_with_its_target() -> None:
-    windows = window_set()
-    inputs, targets = collect(window_dataset(windows, batch_size=4, seed=1, epochs=2))
-    for epoch in range(2):
-        order = epoch_order(10, 1, epoch)
-        assert sorted(order) == list(range(10))
-        assert targets[epoch * 10 : epoch * 10 + 10].tolist() == order.tolist()
-    expected = windows.matrix[targets.astype(int)[:, None] + np.arange(LOOKBACK)]
-    np.testing.assert_array_equal(inputs, expected)
+def test_tensors_keep_their_content_however_long_they_are_held() -> None:
+    """Kept tensors, slices of them, and what a function made of them while later batches were gathered."""
+    windows = WindowLoader(window_set(4000, features=16, weighted=True), batch_size=64, seed=2)
+    expected = arrays_of(windows, epochs=12)
+    doubled = tf.function(lambda inputs: inputs * 2.0)
+    chance = random.Random(5)
+    held: list[tuple[int, int, tf.Tensor]] = []
+    made = []
+    for number, batch in enumerate(tensors(windows.batches(epochs=12))):
+        made.append((number, doubled(batch[0])))
+        for part, tensor in enumerate(batch):
+            if chance.random() < 0.3:
+                held.append((number, part, chance.choice([tensor, tf.identity(tensor), tensor[:]])))
+        del batch, tensor
+        chance.shuffle(held)
+        while len(held) > 20:
+            number, part, kept = held.pop()
+            np.testing.assert_array_equal(kept.numpy(), expected[number][part])
+            del kept
+    for number, tensor in made:
+        np.testing.assert_array_equal(tensor.numpy(), 2.0 * expected[number][0])
+    assert 2 < windows.buffers < 60
 
 
-def test_order_depends_on_seed_and_epoch_alone() -> None:
-    assert epoch_order(50, 7, 2).tolist() == epoch_order(50, 7, 2).tolist()
-    assert epoch_order(50, 7, 2).tolist() != epoch_order(50, 7, 3).tolist()
-    assert epoch_order(50, 7, 2).tolist() != epoch_order(50, 8, 2).tolist()
+def test_prefetched_and_shuffled_elements_keep_their_content() -> None:
+    windows = WindowLoader(window_set(3000, features=16), batch_size=50, seed=2)
+    expected = {batch[1].tobytes(): batch[0] for batch in arrays_of(windows)}
+    dataset = window_dataset(windows).shuffle(40, seed=1).prefetch(8)
+    kept = list(dataset)
+    assert len(kept) == 60
+    for inputs, targets in kept:
+        np.testing.assert_array_equal(inputs.numpy(), expected[targets.numpy().tobytes()])
 
 
-def test_without_a_seed_windows_come_in_order_each_time() -> None:
-    dataset = window_dataset(window_set(), batch_size=3, seed=None)
-    assert collect(dataset)[1].tolist() == collect(dataset)[1].tolist() == list(range(10))
-
-
-def test_gathered_windows_follow_their_starts() -> None:
-    windows = window_set()
-    chosen = WindowSet(windows.matrix, np.array([7, 0]), np.array([70.0, 0.0], np.float32), LOOKBACK)
-    inputs, targets = collect(window_dataset(chosen, batch_size=8, seed=None))
-    assert inputs[:, 0, 0].tolist() == [14.0, 0.0]
-    assert targets.tolist() == [70.0, 0.0]
+def test_memory_is_used_again_by_tensors_and_by_a_dataset() -> None:
+    windows = WindowLoader(window_set(4000), batch_size=10, seed=1)
+    for _ in tensors(windows.batches()):
+        pass
+    assert windows.buffers == 2
+    for _ in window_dataset(windows):
+        pass
+    assert windows.buffers < 12

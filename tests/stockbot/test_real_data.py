@@ -61,6 +61,7 @@ def test_a_real_file_becomes_a_model(market_data: Path, tmp_path: Path, name: st
     bundle = Bundle.load(result.path)
     assert bundle.manifest["data"]["train_windows"] > 0
     assert bundle.features == expand(config.features)
+    assert bundle.manifest["audit"]["passed"]
 
 
 @pytest.mark.parametrize("name", SOURCES)

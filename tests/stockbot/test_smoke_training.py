@@ -28,6 +28,7 @@ def test_sine_wave_trains_and_leaves_scaler_and_model(tmp_path: Path) -> None:
             "labels.horizon": 1,
             "model.lstm_units": [8],
             "training.epochs": 1,
+            "training.batch_size": 16,
         },
     )
     store = build_store(

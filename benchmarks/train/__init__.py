@@ -1,0 +1,1 @@
+"""Training measured: `python -m benchmarks.train`."""

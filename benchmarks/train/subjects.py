@@ -1,0 +1,93 @@
+"""What is measured: each subject prints its table and returns its figures and goals."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import process_time
+from typing import Any
+
+from benchmarks import goals
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+Result = tuple[Any, list[goals.Goal]]
+BATCHES = (256, 1024)
+_TURN, _LEAST = 0.25, 20  # processor seconds of a turn, and batches at least
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where rows are kept, how many there are, and how often each contender has its turn."""
+
+    cache: Path
+    rows: int
+    rounds: int
+
+
+def loader(bench: Bench) -> Result:
+    """Shuffled windows of 60 rows of 16 features, one core: thousand windows a second."""
+    from benchmarks.train import contenders
+    from benchmarks.train.rows import Rows
+
+    _one_thread()
+    rows = Rows.made(bench.rows)
+    known = contenders.installed()
+    figures: dict[str, dict[str, float]] = {}
+    for batch in BATCHES:
+        begins = {each.name: each.make(rows, batch) for each in known}
+        figures[f"batch {batch}"] = rates(begins, batch, bench.rounds)
+    _show("thousand windows a second", figures, contenders.BARE)
+    return figures, _loader_goals(figures["batch 1024"])
+
+
+def _loader_goals(found: Mapping[str, float]) -> list[goals.Goal]:
+    from benchmarks.train.contenders import BARE, DATASET, KERAS, TENSORS, TORCH
+
+    made = [
+        goals.at_least("our tensors / timeseries_dataset_from_array", found[TENSORS] / found[KERAS], 150),
+        goals.at_least("our tf.data / timeseries_dataset_from_array", found[DATASET] / found[KERAS], 80),
+        goals.at_least("our tensors / bare gather", found[TENSORS] / found[BARE], 0.9),
+    ]
+    if TORCH in found:
+        made.append(goals.at_least("our tensors / torch index_select", found[TENSORS] / found[TORCH], 1.0))
+    return made
+
+
+def _one_thread() -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def rates(contenders: Mapping[str, Callable[[], Any]], batch: int, rounds: int) -> dict[str, float]:
+    """Median windows a processor second of endless iterators, each begun anew for its turn: what prefetches would
+    otherwise go on with its work while it is the turn of others."""
+    steps = {name: max(_LEAST, round(_TURN / _seconds_of_step(begin(), 8))) for name, begin in contenders.items()}
+    spent: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, begin in contenders.items():
+            spent[name].append(_seconds_of_step(begin(), steps[name]))
+    return {name: batch / median(each) for name, each in spent.items()}
+
+
+def _seconds_of_step(stream: Any, steps: int) -> float:
+    for _ in range(4):  # compiles, and makes what is prefetched, as much as there will be at the end
+        next(stream)
+    start = process_time()
+    for _ in range(steps):
+        next(stream)
+    return (process_time() - start) / steps
+
+
+def _show(title: str, figures: Mapping[str, Mapping[str, float]], bound: str) -> None:
+    print(f"{title}\n{'':<32}" + "".join(f"{name:>22}" for name in figures))
+    for name in dict.fromkeys(name for found in figures.values() for name in found):
+        cells = (f"{found[name] / 1e3:>14,.1f}{found[name] / found[bound]:>7.3f}x" for found in figures.values())
+        print(f"{name:<32}" + "".join(cells))
+
+
+SUBJECTS: dict[str, Callable[[Bench], Result]] = {"loader": loader}

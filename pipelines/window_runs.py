@@ -1,0 +1,56 @@
+"""Which windows may be used, named by the runs they lie in: `kernels/windows.py` says how."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernels.arrays import Integers
+from kernels.windows import locate_windows
+
+
+@dataclass(frozen=True)
+class WindowRuns:
+    """Windows in an order of their own, numbered from 0: run after run, and within a run row after row.
+
+    Attributes:
+        first: (runs,) int64, first row of the first window of each run.
+        before: (runs + 1,) int64, windows before each run, then all windows.
+    """
+
+    first: Integers
+    before: Integers
+
+    @classmethod
+    def of_starts(cls, starts: Integers) -> "WindowRuns":
+        """The windows that begin at these rows, (windows,) int64, numbered as they stand."""
+        if not len(starts):
+            return cls(np.empty(0, np.int64), np.zeros(1, np.int64))
+        begins = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
+        return cls(np.ascontiguousarray(starts[begins]), np.append(begins, len(starts)))
+
+    @classmethod
+    def of_counts(cls, first: Integers, counts: Integers) -> "WindowRuns":
+        """Runs of so many windows; those of none are left out."""
+        kept = counts > 0
+        return cls(first[kept], np.concatenate([[0], np.cumsum(counts[kept], dtype=np.int64)]))
+
+    def __len__(self) -> int:
+        return int(self.before[-1])
+
+    @property
+    def counts(self) -> Integers:
+        """(runs,) int64, windows of each run."""
+        return np.diff(self.before)
+
+    def starts(self, begin: int = 0, end: int | None = None) -> Integers:
+        """First rows of windows number `begin` to before `end`, of all when left out; (windows,) int64."""
+        numbers = np.arange(begin, len(self) if end is None else end)
+        if len(numbers):
+            locate_windows(self.first, self.before, numbers, numbers)
+        return numbers
+
+    def within(self, begin: int, end: int) -> "WindowRuns":
+        """The windows whose first rows are `begin` to before `end`; rows count from `begin` on."""
+        low = np.maximum(self.first, begin)
+        high = np.minimum(self.first + self.counts, end)
+        return WindowRuns.of_counts(low - begin, high - low)

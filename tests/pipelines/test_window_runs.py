@@ -1,0 +1,46 @@
+"""Runs name the same windows as lists of first rows."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.window_runs import WindowRuns
+
+starts_lists = st.lists(st.integers(0, 60), max_size=40)
+
+
+@given(starts=starts_lists)
+def test_any_first_rows_are_kept_in_their_order(starts: list[int]) -> None:
+    runs = WindowRuns.of_starts(np.array(starts, np.int64))
+    assert len(runs) == len(starts)
+    assert runs.starts().tolist() == starts
+    assert runs.counts.sum() == len(starts)
+
+
+@given(starts=st.sets(st.integers(0, 60)), begin=st.integers(0, 60), length=st.integers(0, 60))
+def test_the_windows_within_rows_count_from_there(starts: set[int], begin: int, length: int) -> None:
+    runs = WindowRuns.of_starts(np.array(sorted(starts), np.int64))
+    inside = [start - begin for start in sorted(starts) if begin <= start < begin + length]
+    assert runs.within(begin, begin + length).starts().tolist() == inside
+
+
+@given(starts=starts_lists, data=st.data())
+def test_a_stretch_is_had_alone(starts: list[int], data: st.DataObject) -> None:
+    begin = data.draw(st.integers(0, len(starts)))
+    end = data.draw(st.integers(begin, len(starts)))
+    assert WindowRuns.of_starts(np.array(starts, np.int64)).starts(begin, end).tolist() == starts[begin:end]
+
+
+def test_a_hundred_million_windows_of_a_thousand_symbols_are_a_few_numbers() -> None:
+    runs = WindowRuns.of_counts(np.arange(1000) * 100_060, np.full(1000, 100_000))
+    assert len(runs) == 100_000_000
+    assert runs.first.nbytes + runs.before.nbytes < 20_000
+    assert runs.starts(99_999_999).tolist() == [999 * 100_060 + 99_999]
+
+
+@pytest.mark.parametrize("counts", [[0], [0, 0, 3], [2, 0, 1]])
+def test_runs_of_no_window_are_left_out(counts: list[int]) -> None:
+    runs = WindowRuns.of_counts(np.arange(len(counts)) * 10, np.array(counts))
+    assert runs.starts().tolist() == [10 * run + place for run, count in enumerate(counts) for place in range(count)]
+    assert (runs.counts > 0).all()
