@@ -8,8 +8,8 @@ there are no levels and no dictionaries: a page is one pass over a column and a 
   are written as they lie in memory. A NaN is a value, its payload stays.
 - A column of a row group whose middle rows compress by less than `LEAST_SAVED` is not compressed: it would cost most of
   the time, when it is written and whenever it is read, for next to nothing.
-- Data pages of version 1, which every reader knows, without a CRC: the manifest has the SHA-256 of the whole file, which
-  is checked whenever the store is read, and a page's own would cost a tenth of what encoding takes.
+- Data pages of version 1, which every reader knows, without a CRC: the manifest has the SHA-256 of the file, which
+  is checked whenever the store is read; those of pages would add a tenth to a third to what encoding takes.
 - Equal rows, settings and library versions give equal bytes.
 
 Numbers of fields, types and encodings are those of
@@ -37,7 +37,7 @@ PAGE_ROWS = 1 << 17  # a float32 page is 512 kB and stays in the second-level ca
 # block of zstd, which stores those that do not compress; pages of half or twice the size are no faster to read
 SAMPLE_ROWS = 4096  # of a column, which tell whether it compresses: a thirtieth of a row group
 LEAST_SAVED = 1 / 8
-CREATED_BY = b"stockbot-hp version 1.0.0"  # the form that readers parse; to be raised when equal rows give other bytes
+CREATED_BY = b"stockbot-hp version 1.1.0"  # the form that readers parse; to be raised when equal rows give other bytes
 _MAGIC = b"PAR1"
 
 _INT64, _FLOAT, _DOUBLE = 2, 4, 5  # physical types
