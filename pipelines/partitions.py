@@ -33,7 +33,7 @@ from pipelines.store import written_columns
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
 PUSH_ROWS = 125_000  # input rows that become arrays at once
 BLOCK_ROWS = 32_768  # of these that become bars at once: these stay in the cache until their features are made
-_WRITING = 4  # row groups that are encoded and written while the engine goes on
+_WRITING = 2  # row groups that are encoded and written while the engine goes on
 _REJECTED_ROWS = 500_000  # of one quarantine file
 
 
