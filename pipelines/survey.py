@@ -115,7 +115,8 @@ def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool =
         DataError: the file as a whole cannot be read or understood, or it is damaged.
     """
     kind = detect_format(source.path)
-    is_large = _is_large(source, kind)
+    rows = _rows_of(source, kind)
+    is_large = _is_large(source, kind, rows)
     begun = None
     if is_large or (streams and kind == "text" and source.stamp.size > STREAMED_BYTES):
         begun = _begun(source, kind, hints, is_large=is_large)
@@ -123,7 +124,7 @@ def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool =
         settled, head = begun
         told = {"flavour": settled.mapping.flavour, "description": settled.description}
         if streams and _can_stream(head):
-            entry = _streamed(head, **told) | {"rows": _rows_of(source, kind), "is_small": not is_large}
+            entry = _streamed(head, **told) | {"rows": rows, "is_small": not is_large}
             return replace(source, entry=entry, settled=settled)
         if is_large:
             parts_read = _large_parts(source, hints, head, settled.mapping.flavour)
@@ -152,12 +153,12 @@ def _begun(source: Source, kind: Format, hints: SourceHints, *, is_large: bool) 
     return replace(settled, layout=stream.layout), head
 
 
-def _is_large(source: Source, kind: Format) -> bool:
+def _is_large(source: Source, kind: Format, rows: int) -> bool:
     if kind == "text":
         return source.stamp.size > WHOLE_BYTES
     if kind == "gzip":
         return source.stamp.size > STREAMED_GZIP_BYTES
-    return kind in ("parquet", "arrow") and _rows_of(source, kind) > STREAMED_ROWS
+    return kind in ("parquet", "arrow") and rows > STREAMED_ROWS
 
 
 def _rows_of(source: Source, kind: Format) -> int:
