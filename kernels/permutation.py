@@ -8,6 +8,7 @@ arbitrary finite domains", CT-RSA 2002. It is no cipher: tests hold it to the st
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -59,13 +60,14 @@ def permuted(seed, epoch, count, first, out):  # type: ignore[no-untyped-def]
     size = np.uint64(count)
     rows = np.uint64(math.ceil(math.sqrt(float(count))))
     columns = (size + rows - np.uint64(1)) // rows
-    top, side = np.uint64(first) // columns, np.int64(np.uint64(first) % columns)
+    top = np.uint64(first) // columns
+    side: Any = np.int64(np.uint64(first) % columns)
     place = 0
     while place < len(out):  # row by row of the rectangle: the inner loop has no branch and vectorises
         stretch = min(len(out) - place, np.int64(columns) - side)
         for step in range(stretch):
             out[place + step] = np.int64(_moved(top, np.uint64(side + step), rows, columns, salt))
-        place, side, top = place + stretch, 0, top + np.uint64(1)
+        place, side, top = place + stretch, np.int64(0), top + np.uint64(1)
     for place in range(len(out)):
         value = np.uint64(out[place])
         while value >= size:

@@ -6,7 +6,7 @@ Windows are taken one by one and summed in long double. The tests compare every 
 import collections
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -332,6 +332,11 @@ def gather_windows(matrix: NDArray[np.float64], starts: Integers, lookback: int)
 def window_rows(first: Integers, before: Integers, indices: Integers) -> Integers:
     rows = [row for run, row in enumerate(first) for row in range(row, row + before[run + 1] - before[run])]
     return np.array([rows[index] for index in indices], np.int64)
+
+
+def scaled_rows(columns: Sequence[NDArray[Any]], center: Floats, scale: Floats) -> NDArray[np.float32]:
+    rows = np.array(columns, np.float64).T
+    return ((rows - center) / scale).astype(np.float32)
 
 
 def permutation(count: int, *, seed: int, epoch: int) -> Integers:

@@ -165,6 +165,7 @@ class WindowLoader:
     def _epoch(self, epoch: int, step: int) -> Iterator[Batch]:
         for parts in self.parts(epoch, step):
             yield self._gathered(parts)  # and held by nobody but its taker
+            del parts  # as its rows, which make room for others
 
     def _gathered(self, parts: list[Part]) -> Batch:
         inputs, targets, *weights = self._pool.take()
@@ -189,6 +190,7 @@ class WindowLoader:
                 if not missing:
                     yield parts
                     parts, missing, steps = [], self.batch_size, steps - 1
+            del piece
         if steps and parts:
             yield parts
 
