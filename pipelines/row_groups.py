@@ -7,7 +7,7 @@ last bar that was still open.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +63,7 @@ class StoredRows:
         written = written_columns(store.manifest["source_kind"], store.bars)
         self._known = "last_timestamp" if "last_timestamp" in written else "timestamp"
         self.groups: list[RowGroup] = []
-        self._proven: dict[str, tuple[int, int]] = {}
+        self._proven: dict[str, tuple[int, int]] = {}  # size and time of change by path
         offsets = [0]
         files = by_symbol(store.manifest["files"])
         for symbol in store.symbols:
@@ -121,11 +121,11 @@ class StoredRows:
         entry, path = Entry.of(file), self.store.locate(file["path"])
         if isinstance(path, ObjectPath):
             return pq.ParquetFile(pa.BufferReader(entry.read(path)))
-        status = path.stat() if path.exists() else None
-        state = (status.st_size, status.st_mtime_ns) if status else (0, 0)
-        if self._proven.get(entry.path) != state:
-            entry.read(path)
-            self._proven[entry.path] = state
+        state = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+        if state is None or self._proven.get(entry.path) != state:
+            if problem := entry.problem_at(path):
+                raise DataError(f"{problem}; rebuild the store")
+            self._proven[entry.path] = cast(tuple[int, int], state)
         # A mapped file counts as memory of the process, all of it by the end of a pass: 666 MiB instead of 156.
         return pq.ParquetFile(path, memory_map=False, pre_buffer=False)
 

@@ -2,7 +2,7 @@
 that are read a block at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -78,11 +78,11 @@ def scan(rows: StoredRows, *, max_gap_ns: int | None, horizon: int = 0, labels: 
     usable, labelled = _Stretches(), _Stretches()
     edges = rows.store.session_edges()
     for begin, end in pairwise(rows.offsets):
-        for first, block in _overlapping(rows.blocks(begin, end, ["timestamp", "known", "close", *rows.features]), 1):
-            known[first : first + len(block["known"])] = block["known"]
-            finite = _finite(block, rows.features)
-            whole = np.array([0, len(finite)])
-            usable.add(first, segments(block["timestamp"], whole, finite, gap, begun(block["known"], edges)))
+        for first, block in _overlapping(_judged(rows, begin, end), 1):
+            stamps, finite = block["known"], block["finite"]
+            known[first : first + len(stamps)] = stamps
+            whole = np.array([0, len(stamps)])
+            usable.add(first, segments(block["timestamp"], whole, finite, gap, begun(stamps, edges)))
         if labels is not None:
             for first, block in _overlapping(rows.blocks(begin, end, ["close"]), horizon):
                 is_there = np.isfinite(labels(block["close"])).all(axis=1)
@@ -173,12 +173,13 @@ def _overlapping(blocks: Iterable[tuple[int, Columns]], rows: int) -> Iterator[t
         last = block
 
 
-def _finite(block: Columns, features: Sequence[str]) -> NDArray[np.bool_]:
-    """As `panel.Panel.finite`."""
-    usable = np.isfinite(block["close"]) & (block["close"] > 0.0)
-    for name in features:
-        usable &= np.isfinite(block[name])
-    return usable
+def _judged(rows: StoredRows, begin: int, end: int) -> Iterator[tuple[int, Columns]]:
+    """Times of blocks, and which rows are finite as `panel.Panel` says."""
+    for first, block in rows.blocks(begin, end, ["timestamp", "known", "close", *rows.features]):
+        finite = np.isfinite(block["close"]) & (block["close"] > 0.0)
+        for name in rows.features:
+            finite &= np.isfinite(block[name])
+        yield first, {"timestamp": block["timestamp"], "known": block["known"], "finite": finite}
 
 
 def _auto_gap(rows: StoredRows) -> int:

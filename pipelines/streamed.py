@@ -1,8 +1,7 @@
 """Windows of a store that is larger than memory: rows are read in shuffled runs of row groups, each with the rows that
 follow it, and the windows that begin in a run are shuffled within it.
 
-A run is decoded, scaled and labelled in a thread while the windows of the one before are taken, so three are in memory
-at most: one that is taken, one under way, and one whose last windows wait for those that fill their batch.
+A run is decoded, scaled and labelled in a thread while the windows of the one before are taken: two are in memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,17 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.permutation import permutation
 from kernels.scaling import scaled_rows
 from pipelines.ahead import one_ahead
-from pipelines.batches import Piece
+from pipelines.batches import Piece, Turn, turns
 from pipelines.buffers import BufferPool
 from pipelines.panel import WindowSet
 from pipelines.row_groups import StoredRows
 from pipelines.scaling import Scaler
 from pipelines.window_runs import WindowRuns
 
-RUN_ROWS = 500_000  # four row groups: 32 MB of 16 features; a window meets others of its own run alone in an epoch
+RUN_ROWS = 375_000  # three row groups, 24 MB of 16 features; two such runs are in memory, and one that is decoded
 
 Targets = Callable[[NDArray[np.float64]], NDArray[np.float32]]  # close (rows,) to (rows, target_dim)
 
@@ -34,15 +32,6 @@ class _Run:
     begin: int
     end: int
     windows: int
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A run to read: its number, the order of its windows, and how many of them were delivered already."""
-
-    number: int
-    order: tuple[int, int] | None
-    skip: int
 
 
 class StreamedWindows:
@@ -100,29 +89,20 @@ class StreamedWindows:
 
     def pieces(self, seed: int | None, epoch: int, skip: int) -> Iterator[Piece]:
         """The runs in the order of the epoch; those that the skipped windows fill are not read."""
-        with closing(one_ahead(self._piece, self._tasks(seed, epoch, skip))) as pieces:
+        order = turns([part.windows for part in self._parts], seed, epoch, skip)
+        with closing(one_ahead(self._piece, order)) as pieces:
             yield from pieces
 
-    def _tasks(self, seed: int | None, epoch: int, skip: int) -> Iterator[_Task]:
-        count = len(self._parts)
-        name = epoch * (count + 1)  # of permutations, an epoch has one for the order of runs, and one for each run
-        numbers = np.arange(count) if seed is None else permutation(count, seed=seed, epoch=name)
-        for number in numbers.tolist():
-            windows = self._parts[number].windows
-            if skip < windows:
-                yield _Task(number, None if seed is None else (seed, name + 1 + number), max(skip, 0))
-            skip -= windows
-
-    def _piece(self, task: _Task) -> Piece:
-        part = self._parts[task.number]
+    def _piece(self, turn: Turn) -> Piece:
+        part = self._parts[turn.number]
         matrix, targets = self._loaded(part)
         weights = None if self._weights is None else self._weights[part.begin : part.begin + len(matrix)]
         runs = self._runs.within(part.begin, part.end)
-        if task.number not in self._checked:
+        if turn.number not in self._checked:
             whole = WindowSet(matrix, runs, targets, self.lookback)
             whole.require_finite(self._rows.features, lambda row: self._rows.row_name(part.begin + row))
-            self._checked.add(task.number)
-        return Piece(matrix, targets, weights, runs, task.order, task.skip)
+            self._checked.add(turn.number)
+        return Piece(matrix, targets, weights, runs, turn.order, turn.skip)
 
     def _loaded(self, part: _Run) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Rows of a run and its halo, and their targets."""
