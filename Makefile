@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check check-kernels bench gate lock clean
+.PHONY: help demo test container lint types check check-kernels bench gate lock clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -15,6 +15,9 @@ demo: $(VENV)/.installed-train  ## synthetic archive -> features -> trained mode
 
 test: $(VENV)/.installed-dev  ## the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+container: $(VENV)/.installed-dev  ## the steps of Dockerfile.gpu, without an engine, a GPU or privileges (minutes, 3 GB)
+	$(BIN)/python -m pytest -m container tests/test_container_steps.py
 
 lint: $(VENV)/.installed-dev  ## style, imports, unused code
 	$(BIN)/ruff check .

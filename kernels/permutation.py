@@ -8,7 +8,6 @@ arbitrary finite domains", CT-RSA 2002. It is no cipher: tests hold it to the st
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -60,19 +59,18 @@ def permuted(seed, epoch, count, first, out):  # type: ignore[no-untyped-def]
     size = np.uint64(count)
     rows = np.uint64(math.ceil(math.sqrt(float(count))))
     columns = (size + rows - np.uint64(1)) // rows
-    top = np.uint64(first) // columns
-    side: Any = np.int64(np.uint64(first) % columns)
-    place = 0
+    top, side = np.uint64(first) // columns, np.int64(np.uint64(first) % columns)
+    place = np.int64(0)
     while place < len(out):  # row by row of the rectangle: the inner loop has no branch and vectorises
-        stretch = min(len(out) - place, np.int64(columns) - side)
+        stretch = min(np.int64(len(out)) - place, np.int64(columns) - side)
         for step in range(stretch):
             out[place + step] = np.int64(_moved(top, np.uint64(side + step), rows, columns, salt))
         place, side, top = place + stretch, np.int64(0), top + np.uint64(1)
-    for place in range(len(out)):
-        value = np.uint64(out[place])
+    for each in range(len(out)):
+        value = np.uint64(out[each])
         while value >= size:
             value = _moved(value // columns, value % columns, rows, columns, salt)
-        out[place] = np.int64(value)
+        out[each] = np.int64(value)
 
 
 def permutation(count: int, *, seed: int, epoch: int, first: int = 0, length: int | None = None) -> Integers:

@@ -6,6 +6,7 @@ Windows are taken one by one and summed in long double. The tests compare every 
 import collections
 import itertools
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from kernels.arrays import Floats, Integers
 from kernels.bars import COLUMN_NAMES, FILL_TOLERANCE, QUOTE_NAMES, QUOTES, BarColumns
 from kernels.delta_packing import BLOCK, PART, PARTS
+from kernels.plain_numbers import INTEGER, NUMBER, SKIPPED
 
 Exact = NDArray[np.longdouble]
 _NAN = float("nan")
@@ -564,3 +566,24 @@ def _zigzag(number: int) -> int:
 
 def _wrapped(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
+
+
+def read_numbers(text: bytes, delimiter: str, kinds: Sequence[int]) -> list[Integers | Floats] | None:
+    rows = [line.split(delimiter) for line in text.removesuffix(b"\n").decode("latin-1").split("\n")]
+    patterns = {SKIPPED: r"[\x01-\x7f]*", INTEGER: r"[0-9]{1,19}", NUMBER: r"[0-9]+(\.[0-9]+)?"}
+    for row in rows:
+        if len(row) != len(kinds) or '"' in "".join(row) or "\r" in "".join(row):
+            return None
+        for cell, kind in zip(row, kinds, strict=True):
+            if not re.fullmatch(patterns[kind], cell) or (kind == NUMBER and not _is_exact(cell)):
+                return None
+            if kind == INTEGER and int(cell) >= 2**63:
+                return None
+    used = [at for at, kind in enumerate(kinds) if kind != SKIPPED]
+    columns = [[(int if kinds[at] == INTEGER else float)(row[at]) for row in rows] for at in used]
+    return [np.array(column) for column in columns]
+
+
+def _is_exact(cell: str) -> bool:
+    digits = cell.replace(".", "")
+    return len(digits) <= 19 and int(digits) <= 2**53

@@ -38,11 +38,11 @@ from pipelines.ingest import check_table
 from pipelines.inventory import Inventory
 from pipelines.journal import FOLDER as JOURNAL
 from pipelines.journal import Journal
-from pipelines.making import Kind, Making, Record
+from pipelines.making import Kind, Making, Materialize, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
 from pipelines.objects import Location, ObjectPath, is_remote, located
 from pipelines.parquet_writer import Encoding
-from pipelines.planning import Work, is_below, work_due
+from pipelines.planning import Work, dropped, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError
 from pipelines.schema import SourceHints
 from pipelines.sessions import check_calendar
@@ -64,6 +64,7 @@ class Request:
     """What is to be built of what, and where.
 
     Attributes:
+        materialize: what the store holds, as `Making` says.
         replace: a store that is there is replaced; else it is brought up to date.
         strict: a source that cannot be read stops the build; else it is left out and told.
         workers: symbols that are built at once. elsewhere: builds them in the place of threads of this process.
@@ -81,6 +82,7 @@ class Request:
     config_text: str
     scratch: Path = Path()
     encoding: Encoding = field(default_factory=Encoding)
+    materialize: Materialize = "all"
     replace: bool = False
     strict: bool = False
     workers: int = 1
@@ -165,13 +167,21 @@ class _ArchiveBuild:
         self._lock = threading.Lock()
         self._is_stopped = False
         self.journal = self._begun(version)
-        self.inventory = Inventory(self.paths, request.hints, self.root, self.journal, self.base, request.strict)
+        self.inventory = Inventory(
+            self.paths,
+            request.hints,
+            self.root,
+            self.journal,
+            self.base,
+            request.strict,
+            in_place=request.materialize == "none",
+        )
         self._base_records = {} if self.base is None else records_of(self.base.manifest)
 
     def _require_same_settings(self, base: FeatureStore) -> None:
         request, held = self.request, base.manifest
         asked = {"features": list(request.plan.names), **self._hints()}
-        asked["encoding"] = asdict(request.encoding)
+        asked |= {"encoding": asdict(request.encoding), "materialize": request.materialize}
         if held["source_kind"] == "ticks":
             asked["bars"] = _plain(asdict(request.bars))
         other = [name for name, value in asked.items() if held[name] != value]
@@ -197,6 +207,7 @@ class _ArchiveBuild:
             "bars": asdict(request.bars),
             **self._hints(),
             "encoding": asdict(request.encoding),
+            "materialize": request.materialize,
             "schema": stores.SCHEMA_VERSION,
             "base": self.base.snapshot if self.base else None,
         }
@@ -244,8 +255,11 @@ class _ArchiveBuild:
         return sum(len(records[work.symbol]) - len(work.standing) for work in due)
 
     def plan(self) -> list[Work]:
-        """What is due for each symbol."""
-        return self._works(self._surveyed())
+        """What is due for each symbol, also for those that no source holds any more."""
+        works = self._works(self._surveyed())
+        held = {work.symbol for work in works}
+        gone = {symbol: records for symbol, records in self._base_records.items() if symbol not in held}
+        return works + [dropped(symbol, records) for symbol, records in gone.items()]
 
     def _surveyed(self) -> Making:
         """Look into the sources; what is to be made of them."""
@@ -261,7 +275,8 @@ class _ArchiveBuild:
         check_sessions(quality, measured, inventory.paths[0])
         max_gap_ns = quality.max_gap_ns or usual_max_gap(request.bars, measured)
         names, kind = request.plan.names, inventory.kind
-        return Making(names, request.bars, kind, period, columns, hints, request.encoding, quality, max_gap_ns)
+        encoding, materialize = request.encoding, request.materialize
+        return Making(names, request.bars, kind, period, columns, hints, encoding, quality, max_gap_ns, materialize)
 
     def _plan(self, making: Making) -> tuple[dict[str, list[Record]], list[Work]]:
         """The records of symbols that are up to date, and what is due for the others."""
@@ -282,11 +297,10 @@ class _ArchiveBuild:
         known: list[Record] = []
         if self.base is not None and self.base.manifest["columns"] == list(making.columns):
             known = self._base_records.get(symbol, [])
-        settings = sha256_bytes(canonical_json(making.settings()))
         for record in self.journal.values(journal_name(symbol)):
             if "without" in record:
                 known = _without(known, record["without"])
-            elif record.pop("making") == settings:
+            elif record.pop("making") == making.identity:
                 known = [one for one in known if one["date"] < record["date"]] + [record]
         return known
 

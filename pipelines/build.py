@@ -126,6 +126,11 @@ def append_store(store: FeatureStore, ingested: Ingested, *, progress: Progress 
 
 
 def _append(store: FeatureStore, ingested: Ingested, progress: Progress | None) -> BuildReport:
+    if store.manifest["materialize"] == "none":
+        raise DataError(
+            f"{store.path}: holds no rows, they are computed from its sources (materialize: none), and new ones cannot "
+            "be added by themselves: bring it up to date by build-features with the whole archive first"
+        )
     if ingested.kind != store.manifest["source_kind"]:
         raise DataError(f"{store.path}: holds {store.manifest['source_kind']}, received {ingested.kind}")
     if ingested.kind == "candles":

@@ -34,6 +34,7 @@ class Inventory:
     Attributes:
         root: where the build is under way. base: the store that is brought up to date.
         strict: whether a file that cannot be read is an error.
+        in_place: whether the store will be read from the sources, so that each must be fit for it.
     """
 
     paths: Sequence[Path]
@@ -42,6 +43,7 @@ class Inventory:
     journal: Journal
     base: FeatureStore | None
     strict: bool
+    in_place: bool = False
     sources: list[Source] = field(default_factory=list)
 
     def survey(self, needs: Mapping[str, str], surveyed: Callable[[int, int], None]) -> None:
@@ -101,11 +103,14 @@ class Inventory:
     def _look_into(self, source: Source, *, streams: bool = True) -> Source:
         try:
             with at_hand(source.path):
-                return self._entered(look_into(source, self.hints, self.root, streams=streams), source)
+                return self._entered(self._found_in(source, streams), source)
         except DamagedError as error:
             if self.strict:
                 raise
             return self._entered(self._without(source, error), source)
+
+    def _found_in(self, source: Source, streams: bool) -> Source:
+        return look_into(source, self.hints, self.root, streams=streams, in_place=self.in_place)
 
     def _without(self, source: Source, error: DataError) -> Source:
         problem = told(str(error), self.root)
@@ -216,7 +221,10 @@ class Inventory:
         ends: dict[Named, dict[str, int]] = {}
         for last in self.journal.values(LASTS):
             ends.setdefault((last["name"], last["sha256"]), {})[last["symbol"]] = last["last"]
-        return [_stated(one, ends.get(key_of(one), {}), rows.get(key_of(one), 0)) for one in self.sources]
+        return [
+            _stated(one, ends.get(key_of(one), {}), rows.get(key_of(one), 0)) | (_place(one) if self.in_place else {})
+            for one in self.sources
+        ]
 
 
 def _rows_of_sources(records: Mapping[str, Sequence[Record]]) -> dict[Named, int | None]:
@@ -227,6 +235,11 @@ def _rows_of_sources(records: Mapping[str, Sequence[Record]]) -> dict[Named, int
         known = rows.get(key, 0)
         rows[key] = None if known is None or "rows" not in item else known + item["rows"]
     return rows
+
+
+def _place(source: Source) -> dict[str, Any]:
+    """Where it is to be read again, and what it looked like from outside."""
+    return {"path": str(source.path.absolute()), "stamp": list(source.stamp)}
 
 
 def _stated(source: Source, ends: Mapping[str, int], rows: int | None) -> dict[str, Any]:

@@ -67,7 +67,11 @@ def _file_of(rows: pl.DataFrame, names: Mapping[int, Named]) -> pl.Expr:
     if "_source" in rows.columns:
         named = {number: name for number, (name, _) in names.items()}
         return pl.col("_source").cast(pl.Int64).replace_strict(named, return_dtype=pl.String).alias("file")
-    return pl.col("_file").cast(pl.String).alias("file") if "_file" in rows.columns else pl.lit(None).alias("file")
+    return (
+        pl.col("_file").cast(pl.String).alias("file")
+        if "_file" in rows.columns
+        else pl.lit(None, pl.String).alias("file")
+    )
 
 
 def _grouped(found: pl.DataFrame) -> list[Finding]:

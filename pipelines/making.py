@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import polars as pl
 
 from pipelines.bars import BarSpec
+from pipelines.files import canonical_json, sha256_bytes
 from pipelines.parquet_writer import Encoding
 from pipelines.parts import Period
 from pipelines.reasons import Quality
 
 Record = dict[str, Any]  # of a partition, as `tests/pipelines/test_build.py` lists it
 Kind = Literal["ticks", "candles"]
+Materialize = Literal["all", "input", "none"]
 Named = tuple[str, str]  # name and SHA-256 of a source
 
 _DAY_NS = 86_400 * 10**9
@@ -27,6 +30,7 @@ class Making:
         hints: how the sources are to be read; None when they were read before.
         encoding: of the data files.
         quality: what is held against the rows. max_gap_ns: longest step between rows that is no gap.
+        materialize: what is written: all finished rows, the input that they are computed from, or none of both.
     """
 
     features: Sequence[str]
@@ -38,12 +42,13 @@ class Making:
     encoding: Encoding
     quality: Quality
     max_gap_ns: int
+    materialize: Materialize = "all"
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "Making":
         """What a store was made with."""
         bars = BarSpec(**manifest["bars"])
-        names = ("features", "period", "columns", "hints", "max_gap_ns")
+        names = ("features", "period", "columns", "hints", "max_gap_ns", "materialize")
         found = {name: manifest[name] for name in names}
         found |= {"encoding": Encoding(**manifest["encoding"]), "quality": Quality(**manifest["quality"])}
         return cls(bars=bars, kind=manifest["source_kind"], **found)
@@ -53,6 +58,11 @@ class Making:
         values = asdict(self)
         values["source_kind"] = values.pop("kind")
         return values
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of the settings: what partitions must have been made with to be part of one build."""
+        return sha256_bytes(canonical_json(self.settings()))
 
     @property
     def closes_with_period(self) -> bool:

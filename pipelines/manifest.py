@@ -59,8 +59,17 @@ def records_of(manifest: Mapping[str, Any]) -> dict[str, list[Record]]:
 
 
 def files_of(record: Record) -> list[dict[str, Any]]:
-    """The data files of a partition, that of a bar still open the last."""
+    """The data files of a partition, that of a bar still open the last; of rows that are computed, what is counted.
+
+    What has no path was not written.
+    """
     return [*record["files"], *([record["open"]] if record["open"] else [])]
+
+
+def items_of(record: Record) -> list[dict[str, Any]]:
+    """Every file that a partition is made of; rows that were not written have none."""
+    items = (*files_of(record), *record["input_files"], record["state"], *record["quarantine"])
+    return [item for item in items if "path" in item]
 
 
 def _summary(last: Record) -> dict[str, Any]:

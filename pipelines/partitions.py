@@ -2,7 +2,8 @@
 
 A partition holds the rows that its input completes, in files of up to `PART_ROWS` rows, and the engine's state after
 its last input. A time bar that ends where the period ends is complete by then, whatever follows, and belongs to it. A
-bar that is open where the archive ends has a file of its own, which the next input makes void.
+bar that is open where the archive ends has a file of its own, which the next input makes void. A store whose rows are
+computed when they are read holds its input in such files, or no files.
 """
 
 from collections import deque
@@ -31,8 +32,14 @@ from pipelines.store import written_columns
 
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
 PUSH_ROWS = 125_000  # input rows that are run through the engine at once
+COMPUTED_ROWS = (
+    32_768  # of those whose outcome is not written: 10 ns a tick less than 125,000, for it stays in the cache
+)
 _WRITING = 4  # row groups that are encoded and written while the engine goes on
 _REJECTED_ROWS = 500_000  # of one quarantine file
+INPUT = "input/"  # below which the input of a store lies that keeps it
+
+Piece = tuple[str, pl.DataFrame, pl.DataFrame]  # first day of a period, rows, rejected rows
 
 
 @dataclass
@@ -53,6 +60,22 @@ class Place:
     def folder_of(self, item: Mapping[str, Any]) -> Location:
         """Below which of the two a file is."""
         return self.root if (self.root / item["path"]).exists() else self.base
+
+    def keeps_input(self, making: Making) -> bool:
+        """Whether files of input are written."""
+        return making.materialize == "input"
+
+    def tally(self, symbol: str, key: str, making: Making) -> parts.Tally | None:
+        """What counts the finished rows of a partition in the place of files; None where files are written."""
+        return None if making.materialize == "all" else parts.Tally(symbol, key, lambda columns: None)
+
+    def keep_state(self, symbol: str, state: bytes) -> Entry:
+        """Save the engine's state after a partition."""
+        return Entry.write(self.root, parts.state_path(symbol), state)
+
+    def keep_rejected(self, rejected: pl.DataFrame) -> dict[str, Any]:
+        """Save quarantined rows."""
+        return parts.write_rejected(self.root, rejected)
 
 
 class _Writer:
@@ -131,14 +154,25 @@ class SymbolBuild:
             The records of all partitions of the symbol.
         """
         self.sources, self.files = sources, files or {}
+        pieces = (piece for batch in batches for piece in cut(batch, self.making.period))
+        deque(self.steps(pieces, grows=grows), maxlen=0)
+        return self._records
+
+    def steps(self, pieces: Iterable[Piece], *, grows: bool = False, last: bool = True) -> Iterator[None]:
+        """Take pieces, one a step: what a step finished was handed over when it is done.
+
+        Args:
+            grows: as of `run`. last: whether no rows of the symbol follow the last piece.
+        """
         try:
             with _Writer() as writer:
-                for batch in batches:
-                    for key, rows, rejected in _cut(batch, self.making.period):
-                        self._partition(key, writer, grows).take(rows, rejected)
-                        self.place.advanced(len(rows) + len(rejected))
-                self._finish(last=True)
-                return [*self._records, *(record.result() for record in self._coming)]
+                for key, rows, rejected in pieces:
+                    self._partition(key, writer, grows).take(rows, rejected)
+                    self.place.advanced(len(rows) + len(rejected))
+                    yield
+                self._finish(last=last)
+                self._records += [record.result() for record in self._coming]
+                yield
         finally:
             if self.open_file is not None:
                 self.open_file.abandon()
@@ -180,6 +214,7 @@ class _Partition:
     def __init__(self, build: SymbolBuild, key: str, writer: _Writer, held: Record | None) -> None:
         self.build, self.key = build, key
         self._writer = writer
+        self._tally = build.place.tally(build.symbol, key, build.making)
         self._judge = PrintJudge() if build.making.kind == "ticks" else None
         self._input: list[pl.DataFrame] = []
         self._waiting: list[Columns] = []  # rows of less than a row group
@@ -198,18 +233,27 @@ class _Partition:
             "before": build.before,
             "last_input": build.last_input,
             "files": [],
+            "input_files": [],
             "quarantine": [],
         }
         if held is not None:
-            self._record = {**held, "files": list(held["files"])}
+            self._record = {**held, "files": list(held["files"]), "input_files": list(held["input_files"])}
             self._take_back_tail()
 
     def _take_back_tail(self) -> None:
         """The last file is written anew with what follows, unless it is full."""
-        files = self._record["files"]
+        if self._record["files"] and self._tally is not None:
+            self._tally.go_on(self._record["files"].pop())
+        files = self._written
         if files and files[-1]["rows"] < self._part_rows:
             item = files.pop()
             self._add(parts.read_part(self.build.place.folder_of(item), item))
+
+    @property
+    def _written(self) -> list[dict[str, Any]]:
+        """The files of the partition: of finished rows, or of its input where these are but counted."""
+        files: list[dict[str, Any]] = self._record["files" if self._tally is None else "input_files"]
+        return files
 
     @property
     def _part_rows(self) -> int:
@@ -268,17 +312,20 @@ class _Partition:
             record["steps"] = ledger.with_steps(record["steps"], stamps, record["last_input"], max_gap_ns)
             record["last_input"] = int(stamps[-1])
             self._input.append(_conformed(rows, self.build.making))
+            if self.build.place.keeps_input(self.build.making):
+                self._add(_plain(self._input[-1]))
             self._push(PUSH_ROWS)
 
     def _push(self, least: int) -> None:
-        """Run input through the engine in pieces of `PUSH_ROWS`, as long as there are at least so many rows."""
+        """Run input through the engine piece by piece, as long as there are at least so many rows."""
+        size = PUSH_ROWS if self._tally is None else COMPUTED_ROWS
         waiting = sum(map(len, self._input))
         while waiting and waiting >= least:
             rows = pl.concat(self._input) if len(self._input) > 1 else self._input[0]
-            piece, rest = rows[:PUSH_ROWS], rows[PUSH_ROWS:]
+            piece, rest = rows[:size], rows[size:]
             self._input = [rest] if len(rest) else []
             waiting = len(rest)
-            self._add(self._run(piece))
+            self._take_finished(self._run(piece))
 
     def _run(self, rows: pl.DataFrame) -> Columns:
         making = self.build.making
@@ -290,6 +337,12 @@ class _Partition:
         making = self.build.making
         columns = {name: getattr(bars, name) for name in written_columns(making.kind, making.bars)}
         return columns | dict(zip(making.features, matrix.T, strict=True))
+
+    def _take_finished(self, columns: Columns) -> None:
+        if self._tally is None:
+            self._add(columns)
+        else:
+            self._tally.write(columns)
 
     def _add(self, columns: Columns) -> None:
         """Hand over whole row groups: the bytes of a file must not tell how its rows came."""
@@ -306,20 +359,22 @@ class _Partition:
         """In the writer's thread."""
         build = self.build
         if build.open_file is None:
-            build.open_file = parts.PartFile(build.place.root, build.symbol, self.key, build.making.encoding)
+            below = "" if self._tally is None else INPUT
+            encoding = build.making.encoding
+            build.open_file = parts.PartFile(build.place.root, build.symbol, self.key, encoding, below=below)
         build.open_file.write(columns)
         if build.open_file.rows == self._part_rows:
             self._close_file()
 
     def _close_file(self) -> None:
         if self.build.open_file is not None:
-            self._record["files"].append(self.build.open_file.finish())
+            self._written.append(self.build.open_file.finish())
             self.build.open_file = None
 
     def _write_rejected(self) -> None:
         if self._rejected:
             rejected = pl.concat(self._rejected).sort("file", "line", maintain_order=True)
-            self._quarantine.append(self._writer.submit(parts.write_rejected, self.build.place.root, rejected))
+            self._quarantine.append(self._writer.submit(self.build.place.keep_rejected, rejected))
             self._rejected = []
 
     def finish(self, *, last: bool) -> Future[Record]:
@@ -333,7 +388,7 @@ class _Partition:
         rest = self._columns(*build.stream.flush()) if last or build.making.closes_with_period else None
         open_row = rest if last and rest is not None and _length(rest) else None
         if rest is not None and not last:
-            self._add(rest)
+            self._take_finished(rest)
         left = _joined(self._waiting)
         if _length(left):
             self._writer.submit(self._write, left)
@@ -345,15 +400,29 @@ class _Partition:
         self._close_file()
         symbol, record, place = self.build.symbol, self._record, self.build.place
         record["quarantine"] = [*record["quarantine"], *(file.result() for file in self._quarantine)]
-        record["open"] = None
-        if open_row is not None:
-            self._write(open_row)
-            self._close_file()
-            record["open"] = record["files"].pop()
-        written = Entry.write(place.root, parts.state_path(symbol), state)
-        record |= {"state": vars(written), "is_last": last}
+        if self._tally is not None and self._tally.rows:
+            record["files"].append(self._tally.finish())
+        record["open"] = None if open_row is None else self._of_open(open_row)
+        record |= {"state": vars(place.keep_state(symbol, state)), "is_last": last}
         place.finished(record)
         return record
+
+    def _of_open(self, row: Columns) -> dict[str, Any]:
+        """The entry of a bar that is open where the archive ends."""
+        if self._tally is not None:
+            self._tally.write(row)
+            return self._tally.finish()
+        self._write(row)
+        self._close_file()
+        return dict(self._written.pop())
+
+
+def _plain(rows: pl.DataFrame) -> Columns:
+    """Input as it is kept: what is unknown is NaN, a side that is, 0, as the engine takes them."""
+    unknown = {"side": 0.0}
+    floats = rows.select(pl.exclude("timestamp").cast(pl.Float64))
+    columns = {name: floats[name].fill_null(unknown.get(name, np.nan)).to_numpy() for name in floats.columns}
+    return {"timestamp": rows["timestamp"].to_physical().to_numpy()} | columns
 
 
 def _length(columns: Columns) -> int:
@@ -371,8 +440,8 @@ def _cut_out(columns: Columns, start: int, stop: int) -> Columns:
     return {name: column[start:stop] for name, column in columns.items()}
 
 
-def _cut(batch: Batch, period: Period) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
-    """(first day, rows, rejected rows) of each period, in order."""
+def cut(batch: Batch, period: Period) -> Iterator[Piece]:
+    """What is in each period, in order."""
     rows, rejected = batch.rows, batch.rejected
     times = rows["timestamp"].to_physical() if len(rows) else pl.Series(dtype=pl.Int64)
     stamps = {"rows": times, "rejected": rejected["_stamp"]}

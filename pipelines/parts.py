@@ -1,7 +1,7 @@
 """The files that a feature store is made of: how each is named, written, and proven when it is read."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -36,12 +36,17 @@ class Entry:
     @classmethod
     def write(cls, root: Path, path: str, data: bytes) -> "Entry":
         """Write `data` durably below `root`; `{hash}` in its path becomes the beginning of its hash."""
-        sha256 = sha256_bytes(data)
-        path = path.replace("{hash}", sha256[:12])
-        target = root / path
+        entry = cls.named(path, data)
+        target = root / entry.path
         make_folder(target.parent)
         write_atomic(target, data)
-        return cls(path, sha256, len(data))
+        return entry
+
+    @classmethod
+    def named(cls, path: str, data: bytes) -> "Entry":
+        """The entry that `write` would return."""
+        sha256 = sha256_bytes(data)
+        return cls(path.replace("{hash}", sha256[:12]), sha256, len(data))
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Entry":
@@ -91,8 +96,8 @@ class PartFile:
         rows: written so far.
     """
 
-    def __init__(self, root: Path, symbol: str, key: str, encoding: Encoding) -> None:
-        self._folder = f"{symbol_folder(symbol)}/date={key}"
+    def __init__(self, root: Path, symbol: str, key: str, encoding: Encoding, *, below: str = "") -> None:
+        self._folder = f"{below}{symbol_folder(symbol)}/date={key}"
         make_folder(root / self._folder)
         self._file = HashedFile(root / self._folder)
         self._told = {"symbol": symbol, "date": key}
@@ -128,6 +133,37 @@ class PartFile:
         self._file.abandon()
 
 
+class Tally:
+    """Finished rows of one symbol and period that no file is written of: counted, and handed on.
+
+    Attributes:
+        rows: so far.
+    """
+
+    def __init__(self, symbol: str, key: str, deliver: Callable[[Columns], None]) -> None:
+        self._told = {"symbol": symbol, "date": key}
+        self._deliver = deliver
+        self._span: list[int] = []
+        self.rows = 0
+
+    def go_on(self, item: Mapping[str, Any]) -> None:
+        """Take what an entry counted as the rows so far."""
+        self._span, self.rows = [item["first"], item["last"]], item["rows"]
+
+    def write(self, columns: Columns) -> None:
+        """Take rows that come next, in any number."""
+        if len(columns["timestamp"]):
+            self._span = [self._span[0] if self._span else int(columns["timestamp"][0]), int(columns["timestamp"][-1])]
+            self.rows += len(columns["timestamp"])
+            self._deliver(columns)
+
+    def finish(self) -> dict[str, Any]:
+        """The manifest entry of the rows so far, that of a file without one; what follows is counted anew."""
+        entry = {**self._told, "rows": self.rows, "first": self._span[0], "last": self._span[1]}
+        self._span, self.rows = [], 0
+        return entry
+
+
 _TIMES = ("timestamp", "last_timestamp")
 _KIND_OF: dict[np.dtype[Any], Kind] = {np.dtype(np.float32): "float32", np.dtype(np.float64): "float64"}
 
@@ -143,7 +179,11 @@ def read_part(root: Location, item: Mapping[str, Any]) -> Columns:
     Raises:
         DataError: it is missing or not what was written.
     """
-    table = pq.read_table(pa.BufferReader(Entry.of(item).read(root / item["path"])))
+    return plain_columns(pq.read_table(pa.BufferReader(Entry.of(item).read(root / item["path"]))))
+
+
+def plain_columns(table: pa.Table) -> Columns:
+    """A table as arrays; times as ns."""
     times = {name: table[name].cast(pa.int64()) for name in _TIMES if name in table.column_names}
     return {name: times.get(name, table[name]).to_numpy() for name in table.column_names}
 

@@ -1,12 +1,12 @@
 """Which partitions of a store, or of an interrupted build, still stand; from where work is due, and why."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines import parts
 from pipelines.making import Named, Record
-from pipelines.manifest import files_of
+from pipelines.manifest import items_of
 from pipelines.parts import Period
 from pipelines.survey import Source
 
@@ -19,24 +19,28 @@ class Work:
         standing: partitions that are up to date, the first ones of the symbol.
         start: time from which input is due; None for all of it.
         reason: why; None where nothing is due.
+        again: first days of partitions that stand no longer. files: names of those with rows that are due.
     """
 
     symbol: str
     standing: Sequence[Record]
     start: int | None
     reason: str | None
+    again: Sequence[str] = ()
+    files: Sequence[str] = ()
 
     def from_before(self, period: Period) -> "Work":
         """The last of the standing partitions is built again as well: no rows follow it, which it did not know."""
         stand = self.standing[:-1]
-        return Work(self.symbol, stand, _end(stand, period), self.reason)
+        again = [self.standing[-1]["date"], *self.again]
+        return replace(self, standing=stand, start=_end(stand, period), again=again)
 
     def after(self, records: Sequence[Record], period: Period) -> "Work":
         """What is left when partitions were finished since it was planned, by a worker that is gone."""
         stand = list(self.standing)
         for record in records:
             stand = [*(one for one in stand if one["date"] < record["date"]), record]
-        return Work(self.symbol, stand, _end(stand, period), self.reason)
+        return replace(self, standing=stand, start=_end(stand, period))
 
 
 def work_due(
@@ -54,9 +58,17 @@ def work_due(
         reason = "not built yet"
     elif reason is None and more:
         reason = f"{more[0].path.name} goes on after {stand[-1]['date']}"
-    elif stand and not more and not stand[-1]["is_last"]:
-        return Work(symbol, stand, start, reason or f"nothing follows {stand[-1]['date']}").from_before(period)
-    return Work(symbol, stand, start, reason)
+    again = [record["date"] for record in known[len(stand) :]]
+    work = Work(symbol, stand, start, reason, again, [source.path.name for source in more])
+    if stand and not more and not stand[-1]["is_last"]:
+        work = replace(work, reason=reason or f"nothing follows {stand[-1]['date']}").from_before(period)
+        return replace(work, files=[source.path.name for source in sources if _reaches(source, symbol, work.start)])
+    return work
+
+
+def dropped(symbol: str, known: Sequence[Record]) -> Work:
+    """What becomes of a symbol of which no source holds rows any more."""
+    return Work(symbol, (), None, "no source holds it any more", [record["date"] for record in known])
 
 
 def _end(stand: Sequence[Record], period: Period) -> int | None:
@@ -109,7 +121,7 @@ def _fault(
 
 def is_below(record: Record, folders: Sequence[Path], sizes: Mapping[str, int]) -> bool:
     """Whether all files of a partition are below one of the folders, or have these sizes elsewhere: the cheap check."""
-    items = [*files_of(record), record["state"], *record["quarantine"]]
+    items = items_of(record)
     return all(
         sizes.get(item["path"]) == item["size"]
         or any(_has_size(folder / item["path"], item["size"]) for folder in folders)

@@ -16,6 +16,7 @@ from pipelines.quality import PLACED_SCHEMA, parted, placed_rejected, repeated_i
 from pipelines.reasons import Action
 from pipelines.schema import SourceHints
 from pipelines.sources.payloads import detect_format
+from pipelines.sources.plain import plain_rows
 from pipelines.sources.settled import Settled, columns_of, read_batch, settle, without_symbols
 from pipelines.sources.streams import BATCH_ROWS, open_stream
 
@@ -24,7 +25,7 @@ _FIRST, _LAST = -(2**63), 2**63 - 1  # of all times
 
 
 class DisorderError(Exception):
-    """A file whose first rows looked as if it could be streamed, and whose later rows cannot.
+    """A file whose first rows looked as if it could be streamed, and whose later rows cannot: it is read otherwise.
 
     Attributes:
         source: its number.
@@ -35,7 +36,7 @@ class DisorderError(Exception):
         self.source = source
 
     def __str__(self) -> str:
-        return f"source {self.source} is not in time order, or of several symbols"
+        return f"source {self.source} is not in time order, of several symbols, or unlike its first rows"
 
 
 class UnreadableError(DataError):
@@ -100,7 +101,7 @@ class SpilledRun:
         frame = read_spilled(self.path).slice(self.offset, self.rows)
         for start in range(0, self.rows, BATCH_ROWS):
             rows = frame[start : start + BATCH_ROWS].drop("symbol")
-            yield Batch(rows.with_columns(_source_column(self.source)), NONE_PLACED)
+            yield Batch(rows.hstack([_source_column(self.source, len(rows))]), NONE_PLACED)
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class FileRun:
     stamp: tuple[int, int]  # bytes, and when it changed
     settled: Settled | None = None  # how it is read, where that is known
     start: int | None = None  # time before which rows need not be read
+    is_small: bool = False  # it can be read whole where its first rows did not tell enough
     part: int = 0
     last: int = _LAST
 
@@ -122,17 +124,17 @@ class FileRun:
         """As `Run`.
 
         Raises:
-            DisorderError: rows out of order, or of another symbol.
-            DataError: the file is damaged, or contradicts its first rows.
+            DisorderError: rows out of order, or of another symbol; a small file contradicts its first rows.
+            DataError: the file is damaged, or a large one contradicts its first rows.
         """
         last, waiting = _FIRST, NONE_PLACED
         for rows, rejected in self._read():
             if len(rows):
                 stamps = rows["timestamp"].to_physical()
-                is_foreign = (rows["symbol"] != self.symbol).any()
+                is_foreign = "symbol" in rows.columns and (rows["symbol"] != self.symbol).any()
                 if stamps[0] < last or not stamps.is_sorted() or is_foreign:
                     raise DisorderError(self.source)
-                rows = rows.drop("symbol").with_columns(_source_column(self.source))
+                rows = rows.drop("symbol", strict=False).hstack([_source_column(self.source, len(rows))])
             placed = _placed(rows, rejected, last, self.source) if len(rejected) else NONE_PLACED
             waiting = pl.concat([waiting, placed]) if len(waiting) else placed
             if len(rows):
@@ -150,36 +152,48 @@ class FileRun:
     def _read_at_hand(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         try:
             for rows, rejected, _ in canonical_batches(
-                self.path, self.hints, self.stamp[0], self.settled, start=self.start
+                self.path, self.hints, self.stamp[0], self.settled, start=self.start, named=False
             ):
                 yield rows, rejected
         except DamagedError as error:
             raise UnreadableError(self.source, str(error)) from error
+        except DataError:
+            if self.is_small:
+                raise DisorderError(self.source) from None
+            raise
         now, is_text = self.path.stat(), detect_format(self.path) == "text"
         if now.st_size < self.stamp[0] or (not is_text and (now.st_size, now.st_mtime_ns) != self.stamp):
             raise DataError(f"{self.path}: was changed while it was read; run the same command again")
 
 
 def canonical_batches(
-    path: Path, hints: SourceHints, size: int, settled: Settled | None = None, *, start: int | None = None
+    path: Path,
+    hints: SourceHints,
+    size: int,
+    settled: Settled | None = None,
+    *,
+    start: int | None = None,
+    named: bool = True,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, int]]:
     """(good rows in the order of the file, rejected rows, rows in) of a file that can be streamed, batch by batch.
 
     Args:
         start: time before which rows of a file in time order may be left out.
+        named: rows have a column of symbols even if the file is of one alone.
     """
-    stream = open_stream(path, detect_format(path), hints, size=size)
+    stream = open_stream(path, detect_format(path), hints, size=size, layout=settled.layout if settled else None)
     if stream is None:
         raise DataError(f"{path}: was changed while the archive was read; run the same command again")
     settled = without_symbols(settled or settle(path, stream.head, hints)[0], stream.constants)
     position = settled.mapping.positions.get("timestamp")
     skipped = 0 if start is None or position is None else stream.rows_before(position, start)
     for table in stream.tables(columns_of(settled), skipped):
-        yield read_batch(settled, table)
+        rows = plain_rows(settled, table, named=named)
+        yield read_batch(settled, table) if rows is None else (rows, table.rejected, len(rows))
 
 
-def _source_column(source: int) -> pl.Expr:
-    return pl.lit(source, dtype=pl.UInt32).alias("_source")
+def _source_column(source: int, rows: int) -> pl.Series:
+    return pl.repeat(source, rows, dtype=pl.UInt32, eager=True).alias("_source")
 
 
 def _placed(rows: pl.DataFrame, rejected: pl.DataFrame, last: int, source: int) -> pl.DataFrame:

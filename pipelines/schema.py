@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Literal
 
 import polars as pl
@@ -146,6 +147,7 @@ EXACT_ALIASES: dict[str, str] = {
 Kind = Literal["trades", "quotes", "candles"]
 
 
+@lru_cache(1024)  # the same names are met in every file, and each against all aliases
 def normalise(name: str) -> str:
     """Return the form in which column names are compared: `<DATE>`, `Date` and `date` are one name."""
     bare = name.strip().strip("\"'").strip("<>").strip().lower()

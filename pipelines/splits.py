@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
 from pipelines.errors import DataError
 
+Scheme = Literal["expanding", "sliding"]
 # A share of all windows, or the ISO date at which the part begins.
 Cut = float | str | date
 
@@ -184,6 +186,48 @@ def split_windows(
     )
 
 
+def walk_forward(
+    starts: np.ndarray,
+    time: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    span: int,
+    folds: int,
+    scheme: Scheme,
+    validation: float,
+    embargo: int = 0,
+) -> list[tuple[Split, Boundaries]]:
+    """Parts of each fold: time is cut into `folds` + 1 stretches of as many windows; each but the first tests once.
+
+    Every window that begins after the first cut is tested exactly once, by the fold whose stretch it begins in. What
+    trains and validates ends, labels included, `embargo` rows or more before the stretch that it must not know.
+
+    Args:
+        starts, time, offsets, span: as `split_windows`.
+        scheme: `expanding` trains on all before a fold; `sliding` on as many windows as lie before the first.
+        validation: share of the windows before a fold that validates, the last of them.
+
+    Raises:
+        DataError: too few windows for so many folds.
+    """
+    begins = time[starts]
+    cuts = _stretches(begins, folds)
+    found = []
+    for number in range(1, folds + 1):
+        test_ns, until = cuts[number], cuts[number + 1]
+        first = cuts[0] if scheme == "expanding" else cuts[number - 1]
+        pool = np.sort(begins[(begins >= first) & (begins < test_ns)])
+        validation_ns = int(pool[min(int(len(pool) * (1.0 - validation)), len(pool) - 1)])
+        split = Split(
+            train=starts[(begins >= first) & _ends_before(starts, time, offsets, validation_ns, span + embargo)],
+            validation=starts[(begins >= validation_ns) & _ends_before(starts, time, offsets, test_ns, span + embargo)],
+            test=starts[(begins >= test_ns) & (begins < until)],
+        )
+        require_windows(split, span=span, embargo=embargo)
+        found.append((split, Boundaries(validation_ns, test_ns)))
+    return found
+
+
 def covered_rows(starts: np.ndarray, lookback: int, rows: int) -> np.ndarray:
     """True for each row that at least one of the windows holds as input, (rows,) bool."""
     change = np.zeros(rows + 1, dtype=np.int64)
@@ -249,6 +293,24 @@ def share_of(cut: float, windows: int, left: int) -> int:
             f"for it: use more data, a shorter windows.lookback or another split"
         )
     return wanted
+
+
+def _stretches(begins: np.ndarray, folds: int) -> list[int]:
+    """Begin of each of `folds` + 1 stretches of as many windows, then an instant after all."""
+    ordered = np.sort(begins)
+    cuts = [int(ordered[len(ordered) * number // (folds + 1)]) for number in range(folds + 1)] if len(ordered) else []
+    if len(set(cuts)) < folds + 1:
+        raise DataError(
+            f"split: {len(begins)} windows cannot be cut into {folds} folds and what trains the first; "
+            f"use more data or fewer folds"
+        )
+    return [*cuts, int(ordered[-1]) + 1]
+
+
+def _ends_before(starts: np.ndarray, time: np.ndarray, offsets: np.ndarray, instant: int, rows: int) -> np.ndarray:
+    """Which windows, taken as so many rows, end before the first row of their symbol at or after the instant."""
+    symbol = np.searchsorted(offsets, starts, side="right") - 1
+    return np.asarray(starts + rows <= first_rows(time, offsets, instant)[symbol])
 
 
 def first_rows(time: np.ndarray, offsets: np.ndarray, instant: int) -> np.ndarray:

@@ -3,6 +3,7 @@
     manifest.json  feature_columns.json  config.yaml  quarantine/rejected-<hash>.parquet
     quality/quality-<hash>.parquet         the ledger: rows, findings and gaps of each partition
     symbol=<symbol>/date=<first day of the period>/part-<hash>.parquet
+    input/symbol=<symbol>/date=.../part-<hash>.parquet      of a store that keeps its input alone: docs/computed.md
     _state/symbol=<symbol>-<hash>.npz      the engine's state after the last input of a partition
 
 Data files carry a hash of their content in their name and are never changed: a new manifest is what makes new
@@ -12,9 +13,11 @@ no longer names stay in `_retired/` until the one after it, for readers that ope
 
 import io
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -22,19 +25,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kernels.arrays import Floats, Integers
-from pipelines import journal, ledger, sessions
+from pipelines import journal, ledger, parts, sessions
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
 from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, write_atomic
 from pipelines.objects import Location, ObjectPath, located
+from pipelines.parquet_writer import Columns
 from pipelines.parts import RETIRED, Entry, retired_path
 from pipelines.schema import empty_rejected
 
-SCHEMA_VERSION = 4  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
+if TYPE_CHECKING:
+    from pipelines.computed import ComputedRows
+
+SCHEMA_VERSION = 5  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
 KEYS = {
     "schema", "snapshot", "features", "bars", "source_kind", "period", "columns", "hints", "encoding", "sources",
     "rows_in", "rows_out", "quarantined", "files", "symbols", "partitions", "documents", "quality",
-    "max_gap_ns",
+    "max_gap_ns", "materialize",
 }  # fmt: skip
 MANIFEST = "manifest.json"
 FEATURE_COLUMNS = "feature_columns.json"
@@ -73,6 +80,7 @@ class FeatureStore:
         path: the folder, or the place in a bucket. manifest: its manifest.
         features: feature columns, in order. symbols: sorted. bars: how its rows were made.
         snapshot: SHA-256 that names this exact content.
+        is_computed: whether its rows are computed when they are read.
     """
 
     def __init__(self, path: Location, manifest: dict[str, Any]) -> None:
@@ -83,6 +91,9 @@ class FeatureStore:
         self.bars = BarSpec(**manifest["bars"])
         self.snapshot: str = manifest["snapshot"]
         self._files_of = by_symbol(manifest["files"])
+        written = {*written_columns(manifest["source_kind"], self.bars), *self.features}
+        self._held_as = {name: name if name in written else _EQUALS[name] for name in (*BASE_COLUMNS, *self.features)}
+        self.is_computed: bool = manifest["materialize"] != "all"
 
     @classmethod
     def open(cls, path: Location) -> "FeatureStore":
@@ -123,24 +134,70 @@ class FeatureStore:
         Raises:
             DataError: unknown symbol or column, or a file that is missing or not what was written.
         """
+        wanted = list(columns or [*BASE_COLUMNS, *self.features])
+        schema = {name: self._dtype(name) for name in wanted}
+        runs = self.batches(symbol, wanted, start=start, end=end, closed_only=closed_only)
+        frames = (
+            pl.DataFrame(pl.from_arrow(pa.table(dict(run)))).select(pl.col(name).cast(schema[name]) for name in wanted)
+            for run in runs
+        )
+        return pl.concat([pl.DataFrame(schema=schema), *frames])
+
+    def batches(
+        self,
+        symbol: str,
+        columns: Sequence[str] | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        closed_only: bool = False,
+    ) -> Iterator[Columns]:
+        """What `read` returns, as runs of rows: arrays under the names of their columns, times as ns since 1970, UTC.
+
+        No more than some runs are in memory at once, and nothing is read beyond those that are taken. Of a store that
+        is computed, a run is as long as it comes; else it is a row group.
+
+        Raises:
+            DataError: as `read`.
+        """
         if symbol not in self.symbols:
             raise DataError(f"{self.path}: no symbol {symbol!r}; it holds {', '.join(self.symbols)}")
         known = [*BASE_COLUMNS, *self.features]
         missing = [column for column in columns or [] if column not in known]
         if missing:
             raise DataError(f"{self.path}: no column {', '.join(missing)}; it holds {', '.join(known)}")
-        wanted = columns or known
-        schema = {name: self._dtype(name) for name in dict.fromkeys(["timestamp", *wanted])}
-        files = [file for file in self._files(symbol) if _overlaps(file, start, end)]
-        frame = pl.concat([pl.DataFrame(schema=schema), *(self._read_part(file, list(schema)) for file in files)])
-        last = max((file["last"] for file in self._files(symbol)), default=None)
+        first = -(2**63) if start is None else _stamp(start)
+        stop = 2**63 - 1 if end is None else _stamp(end)
         if closed_only and self.manifest["symbols"][symbol]["open_bar"]:
-            frame = frame.filter(pl.col("timestamp").to_physical() < last)
-        if start is not None:
-            frame = frame.filter(pl.col("timestamp") >= start)
-        if end is not None:
-            frame = frame.filter(pl.col("timestamp") < end)
-        return frame.select(wanted)
+            stop = min(stop, max(file["last"] for file in self._files(symbol)))
+        return self._between(first, stop, symbol, list(columns or known))
+
+    def _between(self, first: int, stop: int, symbol: str, columns: Sequence[str]) -> Iterator[Columns]:
+        """The rows from one time to before another; no more runs are taken than hold them."""
+        held = {name: self._held_as[name] for name in ("timestamp", *columns)}
+        for run in self._runs(symbol, list(dict.fromkeys(held.values())), first, stop):
+            begin, end = np.searchsorted(run["timestamp"], (first, stop))
+            if begin < end:
+                yield {name: run[held[name]][begin:end] for name in columns}
+            if end < len(run["timestamp"]):
+                return
+
+    def _runs(self, symbol: str, columns: Sequence[str], first: int, stop: int) -> Iterator[Columns]:
+        """Runs among which these rows are, with at least these columns."""
+
+        def is_wanted(file: Mapping[str, Any]) -> bool:
+            return bool(file["last"] >= first and file["first"] < stop)
+
+        if self.is_computed:
+            return self._computed_rows.batches(symbol, is_wanted)
+        files = (file for file in self._files(symbol) if is_wanted(file))
+        return (run for file in files for run in self.read_part(file, columns))
+
+    @cached_property
+    def _computed_rows(self) -> "ComputedRows":
+        from pipelines.computed import ComputedRows  # which is a build, and so imports this module
+
+        return ComputedRows(self)
 
     def tail(self, symbol: str, rows: int) -> tuple[pl.DataFrame, int]:
         """The last finished rows of a symbol, oldest first, and how many finished rows lie before them.
@@ -161,13 +218,13 @@ class FeatureStore:
     def _files(self, symbol: str) -> list[dict[str, Any]]:
         return self._files_of.get(symbol, [])
 
-    def _read_part(self, file: dict[str, Any], columns: list[str]) -> pl.DataFrame:
+    def read_part(self, file: Mapping[str, Any], columns: Sequence[str] | None = None) -> Iterator[Columns]:
+        """The row groups of a file that the manifest names; all columns unless told."""
         # pyarrow: Polars takes seven times as long on byte streams (`docs/encoding.md`)
-        written = {*written_columns(self.manifest["source_kind"], self.bars), *self.features}
-        held = {name: name if name in written else _EQUALS[name] for name in columns}
-        content = pa.BufferReader(self._content(Entry.of(file)))
-        frame = pl.DataFrame(pl.from_arrow(pq.read_table(content, columns=list(dict.fromkeys(held.values())))))
-        return frame.select(pl.col(source).alias(name) for name, source in held.items())
+        with pq.ParquetFile(pa.BufferReader(self._content(Entry.of(file)))) as content:
+            for group in range(content.num_row_groups):
+                # On one thread: with pyarrow's own, one process in fifteen aborts when it ends.
+                yield parts.plain_columns(content.read_row_group(group, columns, use_threads=False))
 
     def _content(self, entry: Entry) -> bytes:
         return entry.read(self.locate(entry.path))
@@ -223,9 +280,12 @@ class FeatureStore:
         return list({entry.path: entry for entry in entries}.values())  # equal states are one file
 
     def verify(self) -> list[str]:
-        """Rehash everything; each problem is one line, and none means the store is whole."""
+        """Rehash everything, the sources of a computed store too; each problem is one line, and none means the store is
+        whole."""
         entries = self.entries()
         problems = [problem for entry in entries if (problem := entry.problem_at(self.path / entry.path))]
+        if self.is_computed:
+            problems += self._computed_rows.problems()
         return problems + [f"{path}: not named in {MANIFEST}" for path in self._foreign()]
 
     def strays(self) -> list[Path]:
@@ -270,8 +330,11 @@ def _read_manifest(path: Location) -> dict[str, Any]:
 
 def listed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """The entry of every file that a manifest names; equal states are named more than once."""
-    beside = [item for part in manifest["partitions"] for item in (part["state"], *part["quarantine"])]
-    return [*manifest["files"], *beside, *manifest["documents"]]
+    groups = ("input_files", "quarantine")
+    beside = [part["state"] for part in manifest["partitions"]]
+    beside += [item for part in manifest["partitions"] for group in groups for item in part[group]]
+    written = [item for item in manifest["files"] if "path" in item]
+    return [*written, *beside, *manifest["documents"]]
 
 
 def by_symbol(files: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -298,8 +361,8 @@ def _is_inside(path: str) -> bool:
     return bool(parts) and ".." not in parts and not PurePosixPath(path).is_absolute()
 
 
-def _overlaps(file: dict[str, Any], start: datetime | None, end: datetime | None) -> bool:
-    return (start is None or _moment(file["last"] + 999) >= start) and (end is None or _moment(file["first"]) < end)
+def _stamp(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
 def _moment(stamp_ns: int) -> datetime:

@@ -7,11 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
+from typing import TypeVar
 
 import polars as pl
 
 from pipelines.features import FeaturePlan
-from pipelines.files import canonical_json, sha256_bytes
 from pipelines.journal import Journal
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.objects import Location
@@ -21,6 +21,8 @@ from pipelines.runs import NONE_PLACED, Run, Screen, merged
 from pipelines.schema import SourceHints
 from pipelines.survey import Source, rejected_of, runs_of
 from pipelines.uploads import Upload
+
+Item = TypeVar("Item")
 
 _AHEAD = 2  # batches
 LASTS = "lasts"  # under which the journal has the time of the last row of each streamed file
@@ -56,16 +58,17 @@ class Task:
         """Of the sources, under their numbers."""
         return {source.number: (source.path.name, source.sha256) for source in self.sources}
 
+    @property
+    def files(self) -> dict[int, str]:
+        """Their paths, under their numbers."""
+        return {source.number: str(source.path) for source in self.sources}
+
     def left(self) -> "Task":
         """What is left of it, after the partitions that somebody entered in the journal since it was planned."""
         entered = Journal(self.root).values(self.name)[self.entered :]
-        mine = self.made_so()
+        mine = self.making.identity
         made = [record for record in entered if record.pop("making", None) == mine]
         return replace(self, work=self.work.after(made, self.making.period))
-
-    def made_so(self) -> str:
-        """What partitions must have been made with to be part of it."""
-        return sha256_bytes(canonical_json(self.making.settings()))
 
 
 def journal_name(symbol: str) -> str:
@@ -84,10 +87,9 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], N
         DataError: a file contradicts its first rows, or something cannot be written.
     """
     journal = Journal(task.root)
-    making = task.made_so()
 
     def finished(record: Record) -> None:
-        entry = {**record, "making": making}
+        entry = {**record, "making": task.making.identity}
         if task.upload is not None:
             task.upload.add(task.root, task.name, entry)
         journal.add(task.name, entry)
@@ -101,17 +103,25 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], N
 
 
 def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[Record]:
+    stream = screened(task, lambda run: _Noted(run, task, journal))
+    build = SymbolBuild(place, task.work.symbol, task.making, plan, task.work.standing)
+    with closing(read_ahead(stream)) as batches:
+        return build.run(batches, task.names, task.files)
+
+
+def screened(task: Task, watched: Callable[[Run], Run] = lambda run: run) -> Iterator[Batch]:
+    """The rows that are due of a symbol, merged from its sources, with what is rejected of them.
+
+    Args:
+        watched: what is read in the place of each run.
+    """
     symbol, start = task.work.symbol, task.work.start
-    runs = [_Noted(run, task, journal) for source in task.sources for run in _runs(task, source)]
+    runs = [watched(run) for source in task.sources for run in _runs(task, source)]
     rejected = pl.concat([NONE_PLACED, *(rejected_of(source, symbol, task.root) for source in task.sources)])
     if start is not None:
         rejected = rejected.filter(pl.col("_stamp") >= start)
-    files = {source.number: str(source.path) for source in task.sources}
-    screen = Screen(symbol, task.flavour, files, rejected, task.making.quality.policy)
-    stream = screen.batches(merged(runs, start=start))
-    build = SymbolBuild(place, symbol, task.making, plan, task.work.standing)
-    with closing(read_ahead(stream)) as batches:
-        return build.run(batches, task.names, files)
+    screen = Screen(symbol, task.flavour, task.files, rejected, task.making.quality.policy)
+    return screen.batches(merged(runs, start=start))
 
 
 def _runs(task: Task, source: Source) -> Iterator[Run]:
@@ -137,12 +147,12 @@ class _Noted:
             self._journal.add(LASTS, entry)
 
 
-def read_ahead(batches: Iterable[Batch]) -> Generator[Batch, None, None]:
-    """The same batches, made in a thread of their own some steps ahead."""
-    queue: Queue[Batch | BaseException | None] = Queue(_AHEAD)
+def read_ahead(batches: Iterable[Item]) -> Generator[Item, None, None]:
+    """The same batches, or pieces of them, made in a thread of their own some steps ahead."""
+    queue: Queue[Item | BaseException | None] = Queue(_AHEAD)
     stopped = threading.Event()
 
-    def give(item: Batch | BaseException | None) -> None:
+    def give(item: Item | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return queue.put(item, timeout=0.1)

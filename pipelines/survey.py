@@ -1,7 +1,8 @@
 """What an archive holds, file by file, before anything is built: symbols, spans, and how each file is to be read.
 
-A large file of one symbol in time order is streamed when its turn comes: only its first rows are looked at here. The
-rows of every other file are sorted into the spill, canonical and by symbol, as runs that can be streamed in turn.
+A file of one symbol in time order, unless it is small, is streamed when its turn comes: only its first rows are looked
+at here. The rows of every other file are sorted into the spill, canonical and by symbol, as runs that can be streamed
+in turn.
 """
 
 import io
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from pipelines import ledger, parts
 from pipelines.density import Density
+from pipelines.errors import DataError
 from pipelines.fetched import origin_of
 from pipelines.files import make_folder, sha256_file, write_atomic
 from pipelines.making import Named
@@ -33,10 +35,12 @@ from pipelines.sources.streams import open_stream
 from pipelines.sources.wide import unpivot
 
 SPILL = "_spill"
-STREAMED_BYTES = 32 << 20  # of a text; smaller ones are read whole, on the evidence of all their rows
+STREAMED_BYTES = 1 << 20  # of a text
+WHOLE_BYTES = 32 << 20  # of a text that is read whole where its first rows do not tell enough, or told wrong
 STREAMED_GZIP_BYTES = 8 << 20
 STREAMED_ROWS = 50_000  # of a columnar file
 SPILLED_ROWS = 1_500_000  # sorted at once when a large file has to be sorted: 100 MB, held three times
+_COLUMNAR = ("parquet", "arrow")
 BEGINNING = 1_000  # rows that tell two files apart
 
 Entry = dict[str, Any]
@@ -102,38 +106,73 @@ def digests(paths: Sequence[Path], known: Mapping[tuple[str, Stamp], str]) -> It
         yield from pool.map(digest, paths)
 
 
-def look_into(source: Source, hints: SourceHints, root: Path, *, streams: bool = True) -> Source:
+def look_into(
+    source: Source, hints: SourceHints, root: Path, *, streams: bool = True, in_place: bool = False
+) -> Source:
     """The file with what it holds; the rows of one that cannot be streamed are in the spill below `root` then.
 
     Args:
         streams: whether it may be streamed; one that turned out to be out of order may not.
+        in_place: whether it has to be, however small it is, and from a format that is read from any row on.
 
     Raises:
-        DataError: the file as a whole cannot be read or understood, or it is damaged.
+        DataError: the file as a whole cannot be read or understood, or it is damaged; or it cannot be read in place.
     """
     kind = detect_format(source.path)
-    if _is_large(source, kind):
-        stream = open_stream(source.path, kind, hints, size=source.stamp.size)
-        if stream is not None and unpivot(stream.head) is stream.head:
-            settled, head = settle(source.path, stream.head, hints)
-            if streams and _can_stream(head):
-                entry = _streamed(head, settled.mapping.flavour, settled.description)
-                return replace(source, entry=entry | {"rows": _rows_of(source, kind)}, settled=settled)
+    if in_place and (kind not in _COLUMNAR or not streams or origin_of(source.path)):
+        raise _not_in_place(source.path)
+    is_large = in_place or _is_large(source, kind)
+    begun = None
+    if is_large or (streams and kind == "text" and source.stamp.size > STREAMED_BYTES):
+        begun = _begun(source, kind, hints, is_large=is_large)
+    if begun is not None:
+        settled, head = begun
+        told = {"flavour": settled.mapping.flavour, "description": settled.description}
+        if streams and _can_stream(head):
+            entry = _streamed(head, **told) | {"rows": _rows_of(source, kind), "is_small": not is_large}
+            return replace(source, entry=entry, settled=settled)
+        if is_large and not in_place:
             parts_read = _large_parts(source, hints, head, settled.mapping.flavour)
-            told = {"flavour": settled.mapping.flavour, "description": settled.description}
             return replace(source, entry=_spilled(source, root, parts_read, hints.quality.policy, **told))
+    if in_place:
+        raise _not_in_place(source.path)
     part = read_file(source.path, hints)
     found = iter([_Sorted(part.frame, part.rejected, part.steps, 0, part.rows_in)])
     told = {"flavour": part.flavour, "description": part.description}
     return replace(source, entry=_spilled(source, root, found, hints.quality.policy, **told))
 
 
+def _not_in_place(path: Path) -> DataError:
+    return DataError(
+        f"{path}: cannot be read in place again and again: expected Parquet or Feather on a disk with the ticks of one "
+        "symbol in time order, as store.materialize is none; give --materialize input, which keeps rows in the store"
+    )
+
+
+def _begun(source: Source, kind: Format, hints: SourceHints, *, is_large: bool) -> tuple[Settled, pl.DataFrame] | None:
+    """How a file is read in batches, and its first rows; None for one that has to be read whole.
+
+    Raises:
+        DataError: the first rows of a large file tell too little. All rows of another may tell more.
+    """
+    try:
+        stream = open_stream(source.path, kind, hints, size=source.stamp.size)
+        if stream is None or unpivot(stream.head) is not stream.head:
+            return None
+        settled, head = settle(source.path, stream.head, hints)
+    except DataError:
+        if is_large:
+            raise
+        return None
+    return replace(settled, layout=stream.layout), head
+
+
 def _is_large(source: Source, kind: Format) -> bool:
     if kind == "text":
-        return source.stamp.size > STREAMED_BYTES
+        return source.stamp.size > WHOLE_BYTES
     if kind == "gzip":
         return source.stamp.size > STREAMED_GZIP_BYTES
-    return kind in ("parquet", "arrow") and _rows_of(source, kind) > STREAMED_ROWS
+    return kind in _COLUMNAR and _rows_of(source, kind) > STREAMED_ROWS
 
 
 def _rows_of(source: Source, kind: Format) -> int:
@@ -335,7 +374,8 @@ def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path, start: 
     entry = source.entry
     if entry["mode"] == "streamed":
         first, last = entry["spans"][symbol]
-        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, source.settled, start)
+        settled, is_small = source.settled, entry.get("is_small", False)
+        run = FileRun(source.number, first, source.path, symbol, hints, source.stamp, settled, start, is_small)
         yield run if last is None else replace(run, last=last)
     for name, path, offset, rows, first, last, part in entry["runs"]:
         if name == symbol:

@@ -17,7 +17,7 @@ from pipelines.errors import DataError
 from pipelines.files import canonical_json
 from pipelines.journal import FOLDER
 from pipelines.making import Record
-from pipelines.manifest import files_of
+from pipelines.manifest import items_of
 from pipelines.objects import ObjectPath
 from pipelines.parts import Entry
 
@@ -43,7 +43,7 @@ class Upload:
 
     def add(self, root: Path, name: str, record: Record) -> None:
         """Put the files of a finished partition, and then its record; the files below `root` are removed then."""
-        items = [*files_of(record), record["state"], *record["quarantine"]]
+        items = items_of(record)
         for item in items:
             self._put(root, item)
         (self._journal / quote(name, safe="^") / f"{record['date']}.json").put(canonical_json(record))

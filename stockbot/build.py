@@ -132,7 +132,8 @@ def archive_request(
         plan=FeaturePlan(config.features),
         out=place,
         config_text=config.to_yaml(),
-        encoding=Encoding(**config.store.model_dump()),
+        encoding=Encoding(**config.store.model_dump(exclude={"materialize"})),
+        materialize=config.store.materialize,
         scratch=scratch or _SCRATCH,
         replace=replace,
         accept=accept,
@@ -151,6 +152,10 @@ def plan_features(
 ) -> list[dict[str, Any]]:
     """What `build_features` would do for each symbol, and why.
 
+    Returns:
+        For each symbol: `up_to_date` partitions up to `last`, those to be built `again` by their first days, the
+        `files` of which rows are to be read, and the `reason`; None where nothing is due.
+
     Raises:
         As `build_features`.
     """
@@ -160,6 +165,8 @@ def plan_features(
             "symbol": work.symbol,
             "up_to_date": len(work.standing),
             "last": work.standing[-1]["date"] if work.standing else None,
+            "again": list(work.again),
+            "files": list(work.files),
             "reason": work.reason,
         }
         for work in works

@@ -93,8 +93,9 @@ class BarsConfig(_Section):
 
 
 class StoreConfig(_Section):
-    """How the files of a feature store are encoded; `docs/encoding.md` has the measurements."""
+    """What a feature store holds, and how its files are encoded; `docs/encoding.md` has the measurements."""
 
+    materialize: Literal["all", "input", "none"] = "all"
     codec: Literal["none", "snappy", "lz4", "zstd"] = "lz4"
     level: int | None = Field(None, ge=1, le=22)
     row_group_rows: int = Field(125_000, ge=1024, le=1 << 24)
@@ -148,6 +149,7 @@ class TrainingConfig(_Section):
     learning_rate: float = Field(1e-3, gt=0.0)
     patience: int = Field(4, ge=1)
     seed: int = Field(42, ge=0, lt=2**31)
+    audit: bool = True
 
 
 class CostsConfig(_Section):

@@ -20,6 +20,8 @@ THREAD_VARIABLES = (
     "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 DEVICE_FILES = Path("/dev")
+SMI_FIELDS = ("index", "name", "driver_version", "memory.total", "memory.free", "compute_cap")
+DRIVER = 525  # the first that runs CUDA 12
 
 
 def examine(folder: Path, *, gpu: bool = False) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def examine(folder: Path, *, gpu: bool = False) -> dict[str, Any]:
 
     Args:
         folder: where artifacts go; its disk is measured.
-        gpu: import TensorFlow and ask it for devices (seconds), instead of only looking for a driver.
+        gpu: import TensorFlow and try each device (seconds), instead of only looking for a driver; none is a problem.
     """
     report: dict[str, Any] = {
         "python": platform.python_version(),
@@ -77,22 +79,32 @@ def _numba_cache() -> dict[str, Any]:
 
 
 def _gpu_driver() -> dict[str, Any]:
-    """What can be told without TensorFlow: the driver's device files and what its own tool lists."""
-    files = sorted(path.name for path in DEVICE_FILES.glob("nvidia[0-9]*"))
+    """What can be told without TensorFlow: the driver's device files and what its own tool says of each device."""
+    files = [path.name for pattern in ("nvidia[0-9]*", "dxg") for path in sorted(DEVICE_FILES.glob(pattern))]
     tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return {"devices": files, "nvidia_smi": None}
-    answer = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
-    listed = answer.stdout.strip().splitlines() if answer.returncode == 0 else [answer.stderr.strip()]
-    return {"devices": files, "nvidia_smi": listed}
+    return {"devices": files, "nvidia_smi": None if tool is None else _ask_the_driver(tool)}
+
+
+def _ask_the_driver(tool: str) -> list[dict[str, str]] | str:
+    """One entry a device, or what the tool complains of."""
+    query = [tool, f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"does not answer: {error}"
+    rows = [line.split(", ") for line in answer.stdout.splitlines()]
+    if answer.returncode or not rows or any(len(row) != len(SMI_FIELDS) for row in rows):
+        said = (answer.stderr.strip() or answer.stdout.strip() or f"exit code {answer.returncode}").splitlines()
+        return said[0]
+    return [dict(zip(SMI_FIELDS, row, strict=True)) for row in rows]
 
 
 def _gpu_devices() -> dict[str, Any]:
     try:
-        import tensorflow as tf
+        from stockbot.gpu import examine_gpus
     except ImportError as error:
         return {"tensorflow": f"not importable: {error}"}
-    return {"tensorflow": [device.name for device in tf.config.list_physical_devices("GPU")]}
+    return {"tensorflow": examine_gpus()}
 
 
 def _problems(report: dict[str, Any], folder: Path) -> list[str]:
@@ -102,4 +114,40 @@ def _problems(report: dict[str, Any], folder: Path) -> list[str]:
         problems.append(f"{folder}: not writable; give another --artifacts")
     if report["disk_free_gb"] < 1.0:
         problems.append(f"{folder}: {report['disk_free_gb']} GB free; builds need more")
-    return problems
+    return problems + (_gpu_problems(report["gpu"]) if "tensorflow" in report["gpu"] else [])
+
+
+def _gpu_problems(gpu: dict[str, Any]) -> list[str]:
+    found = gpu["tensorflow"]
+    if isinstance(found, str):
+        return [f"gpu: TensorFlow is {found}; pip install 'stockbot-hp[gpu]'"]
+    if not found["visible"]:
+        return [f"gpu: TensorFlow sees none: {_why_none(gpu, found)}"]
+    return [device["problem"] for device in found["visible"] if device["problem"]]
+
+
+def _why_none(gpu: dict[str, Any], found: dict[str, Any]) -> str:
+    """The first reason that holds, from the ground up, and what to do."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    listed = gpu["nvidia_smi"]
+    old = [row["driver_version"] for row in listed if _major(row) < DRIVER] if isinstance(listed, list) else []
+    lacking = [name for name, version in found["found"].items() if version is None]
+    reasons = [
+        (not found["built_for"]["cuda"], "it is built without CUDA; use Linux, or WSL2 on Windows, and there "
+                                         "pip install 'stockbot-hp[gpu]'"),
+        (hidden in ("", "-1"), f"CUDA_VISIBLE_DEVICES={hidden} hides them; unset it"),
+        (not gpu["devices"] and listed is None,
+         f"no NVIDIA driver is here; install {DRIVER} or later on the host (WSL2: in Windows), and start a container "
+         "with --gpus all"),
+        (isinstance(listed, str), f"nvidia-smi: {listed}; mend the driver on the host"),
+        (bool(old), f"driver {', '.join(old)} is older than {DRIVER}, which CUDA 12 needs; update it on the host"),
+        (bool(lacking), f"libraries are missing: {', '.join(lacking)}; pip install 'stockbot-hp[gpu]'"),
+        (hidden is not None, f"CUDA_VISIBLE_DEVICES={hidden} may name none that is here; unset it"),
+    ]  # fmt: skip
+    unknown = "TF_CPP_MIN_LOG_LEVEL=0 stockbot-hp doctor --gpu shows TensorFlow's own reason"
+    return next((reason for holds, reason in reasons if holds), unknown)
+
+
+def _major(row: dict[str, str]) -> int:
+    major = row["driver_version"].partition(".")[0]
+    return int(major) if major.isdigit() else DRIVER

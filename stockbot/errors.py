@@ -32,3 +32,7 @@ class ArtifactError(StockbotError):
 
 class PromotionRefusedError(StockbotError):
     """The candidate did not earn the place of the current model."""
+
+
+class AuditError(StockbotError):
+    """Something of the future may reach training."""

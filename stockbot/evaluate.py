@@ -97,7 +97,7 @@ def score(predictions: np.ndarray, labels: np.ndarray, objective: str) -> dict[s
     moved = labels != middle
     hits = np.sign(predictions[moved] - middle) == np.sign(labels[moved] - middle)
     return {
-        "loss": float(np.mean(_losses(predictions, labels, direction))),
+        "loss": float(np.mean(losses(predictions, labels, direction))),
         "mae": float(np.mean(np.abs(predictions - labels))),
         "directional_accuracy": float(np.mean(hits)) if moved.any() else 0.0,
     }
@@ -107,7 +107,8 @@ def _side_bps(costs: CostsConfig) -> float:
     return costs.fee_bps + costs.slippage_bps
 
 
-def _losses(predictions: np.ndarray, labels: np.ndarray, direction: bool) -> np.ndarray:
+def losses(predictions: np.ndarray, labels: np.ndarray, direction: bool) -> np.ndarray:
+    """The loss of each window: squared error of a log return, or log loss of P(up)."""
     if not direction:
         return np.asarray((predictions - labels) ** 2)
     met = np.where(labels == 1.0, predictions, 1.0 - predictions)

@@ -66,8 +66,11 @@ def fit_model(
     keras.utils.clear_session()
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(training.seed)
-    train = WindowLoader(data.windows(data.split.train), batch_size=training.batch_size, seed=training.seed)
-    validation = WindowLoader(data.windows(data.split.validation), batch_size=training.batch_size, seed=None)
+    parts = [data.windows(starts) for starts in (data.split.train, data.split.validation)]
+    for windows in parts:
+        windows.require_finite(data.panel.features, data.panel.row_name)
+    train = WindowLoader(parts[0], batch_size=training.batch_size, seed=training.seed)
+    validation = WindowLoader(parts[1], batch_size=training.batch_size, seed=None)
     with _strategy(devices).scope():
         model = build_model(data.config, len(data.panel.features))
     history = model.fit(

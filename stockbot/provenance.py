@@ -1,5 +1,6 @@
 """What a run must remember to be traced: the commit, the versions, the time."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,13 +21,13 @@ def git_state(*folders: Path) -> tuple[str, bool]:
         folders: default: the working folder (the user's experiment), then the checkout this code runs from.
 
     Returns:
-        ("unknown", False) where there is no git, no repository or no commit yet.
+        where there is no git, no repository or no commit yet: what STOCKBOT_COMMIT says, as images do, or "unknown".
     """
     for folder in folders or (Path.cwd(), Path(__file__).parent):
         commit = _git(folder, "rev-parse", "--verify", "HEAD")
         if commit is not None:
             return commit, bool(_git(folder, "status", "--porcelain"))
-    return "unknown", False
+    return os.environ.get("STOCKBOT_COMMIT", "unknown"), False
 
 
 def library_versions() -> dict[str, str]:

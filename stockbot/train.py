@@ -14,6 +14,7 @@ from kernels.windows import gather_windows
 from pipelines.files import canonical_json, pretty_json, sha256_bytes, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
+from stockbot.audit import audited
 from stockbot.baselines import baselines, judge
 from stockbot.config import Config
 from stockbot.errors import ArtifactError, StockbotError
@@ -22,6 +23,7 @@ from stockbot.fit import Fitted, fit_model
 from stockbot.inference import OnnxModel
 from stockbot.onnx_graph import onnx_bytes
 from stockbot.provenance import git_state, library_versions, utc_now
+from stockbot.scorecard import MODEL, count_runs, scorecard
 from stockbot.sealing import seal
 from stockbot.training_set import TrainingSet, make_training_set
 
@@ -66,6 +68,7 @@ def train(
 
     Raises:
         DataError: the store does not hold what the configuration needs. ConfigError: an unknown model or loss.
+        AuditError: something of the future may reach training.
         ArtifactError: `artifacts` cannot be written. StockbotError: training diverged, or ONNX differs from Keras.
     """
     run = _new_run(artifacts, config)
@@ -117,12 +120,13 @@ def _train(
     about = data.describe()
     log.line(f"config {_config_hash(data.config)}  features {len(data.panel.features)}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
+    audit = audited(data, store, log.line)
     fitted = fit_model(data, staging, device=device, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
-    metrics = _metrics(data, model, fitted)
+    metrics = _metrics(data, model, fitted, count_runs(artifacts))
     _log_metrics(log, metrics)
     _write_documents(data, staging)
-    manifest = _manifest(data, store, metrics, difference)
+    manifest = _manifest(data, store, metrics, difference) | {"audit": audit}
     (staging / LOG).write_bytes(log.path.read_bytes())
     model_id, path = seal(staging, artifacts / "models", manifest)
     return TrainResult(model_id, path, run, manifest, metrics)
@@ -173,19 +177,25 @@ def _write_documents(data: TrainingSet, staging: Path) -> None:
     (staging / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
 
 
-def _metrics(data: TrainingSet, model: OnnxModel, fitted: Fitted) -> dict[str, Any]:
+def _metrics(data: TrainingSet, model: OnnxModel, fitted: Fitted, trials: int) -> dict[str, Any]:
     """Scores of the model that will run, the ONNX one, beside those of the baselines."""
     objective = data.config.labels.objective
     guesses = baselines(data)
     metrics: dict[str, Any] = {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch}
     metrics["keras"] = fitted.history[fitted.best_epoch - 1]
     for part, starts in {"validation": data.split.validation, "test": data.split.test}.items():
-        labels = data.labels_of(starts)
-        predictions = model.outputs_at(data.matrix, starts) * data.target_scale
+        every = data.all_windows(starts)
+        said = {MODEL: model.outputs_at(data.matrix, every) * data.target_scale}
+        said |= {name: guess(every) for name, guess in guesses.items()}
+        card = scorecard(data, every, said, config=data.config, trials=trials)
+        labels = data.labels_of(every)
+        known = np.isfinite(labels)
+        scores = {who: score(each[known], labels[known], objective) for who, each in said.items()}
         metrics[part] = {
             "windows": len(starts),
-            **score(predictions, labels, objective),
-            "baselines": {name: score(guess(starts), labels, objective) for name, guess in guesses.items()},
+            **scores.pop(MODEL),
+            "baselines": scores,
+            "statistics": card.to_json(),
         }
     return metrics
 

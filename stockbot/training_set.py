@@ -58,9 +58,18 @@ class TrainingSet:
     def windows(self, starts: np.ndarray) -> WindowSet:
         """The windows that begin there, with targets in units of `target_scale`."""
         targets = (self.labels / self.target_scale).astype(np.float32)[:, None]
-        windows = WindowSet(self.matrix, WindowRuns.of_starts(starts), targets, self.config.windows.lookback)
-        windows.require_finite(self.panel.features, self.panel.row_name)
-        return windows
+        return WindowSet(self.matrix, WindowRuns.of_starts(starts), targets, self.config.windows.lookback)
+
+    def all_windows(self, starts: np.ndarray) -> np.ndarray:
+        """The windows of a part and those among them that have no label, such as moves in the dead zone, ascending.
+
+        Acting on predictions must not depend on how large the move will have been.
+        """
+        windows, horizon = self.config.windows.lookback, self.config.labels.horizon
+        every, _ = panel_windows(self.panel, lookback=windows, horizon=horizon, max_gap_ns=self.max_gap_ns)
+        symbol = np.searchsorted(self.panel.offsets, starts, side="right") - 1
+        spans = [mine[[0, -1]] for one in np.unique(symbol) if len(mine := starts[symbol == one])]
+        return np.concatenate([every[(every >= first) & (every <= last)] for first, last in spans])
 
     def describe(self) -> dict[str, Any]:
         """Counts and times for the manifest and the log."""
@@ -85,20 +94,40 @@ def make_training_set(config: Config, store: FeatureStore) -> TrainingSet:
     """
     config = with_store_bars(config, store)
     panel = load_panel(store, expand(config.features))
+    starts, labels, gap = labelled_windows(config, panel)
+    split, boundaries = _split(config, panel, starts)
+    return fitted_set(config, panel, labels=labels, split=split, boundaries=boundaries, max_gap_ns=gap)
+
+
+def labelled_windows(config: Config, panel: Panel) -> tuple[np.ndarray, np.ndarray, int]:
+    """First rows of all windows that have a label, the label of each row, and the longest gap in a window, ns.
+
+    Raises:
+        DataError: not one window.
+    """
     lookback, horizon = config.windows.lookback, config.labels.horizon
     starts, gap = panel_windows(panel, lookback=lookback, horizon=horizon, max_gap_ns=max_gap(config))
-    objective = config.labels.objective
-    labels = label_rows(panel.close, objective, horizon=horizon, dead_zone=config.labels.dead_zone)
+    labels = label_rows(panel.close, config.labels.objective, horizon=horizon, dead_zone=config.labels.dead_zone)
     starts = starts[np.isfinite(labels[starts + lookback - 1])]
     if len(starts) == 0:
         raise DataError(
             f"labels: every move lies within labels.dead_zone ({config.labels.dead_zone}): no window is left; "
             f"lower it or lengthen labels.horizon ({horizon})"
         )
-    split, boundaries = _split(config, panel, starts)
-    train_labels = labels[split.train + lookback - 1]
+    return starts, labels, gap
+
+
+def fitted_set(
+    config: Config, panel: Panel, *, labels: np.ndarray, split: Split, boundaries: Boundaries, max_gap_ns: int
+) -> TrainingSet:
+    """The parts of a split with the scaler and the scale of targets that its training windows give.
+
+    Raises:
+        DataError: training labels of one class, or a training row that is not finite.
+    """
     scaler = _fit_scaler(config, panel, split.train)
-    return TrainingSet(config, panel, labels, split, boundaries, scaler, _target_scale(objective, train_labels), gap)
+    scale = _target_scale(config.labels.objective, labels[split.train + config.windows.lookback - 1])
+    return TrainingSet(config, panel, labels, split, boundaries, scaler, scale, max_gap_ns)
 
 
 def max_gap(config: Config) -> int | None:

@@ -126,7 +126,7 @@ def first_text(origin: str, data: bytes) -> bytes:
         raise DataError(f"{origin}: holds a {packed} file inside the archive; expected text: unpack it first")
     mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
     data = data[len(mark) :]
-    if not data.strip():
+    if not data or data.isspace():
         raise DataError(f"{origin}: the file is empty; expected a table of market data")
     return data
 

@@ -16,6 +16,7 @@ from pipelines.sources.reading import checked_rows, describe, read_times, reject
 from pipelines.sources.selection import select_rows
 from pipelines.sources.streams import Columns
 from pipelines.sources.table import RawTable
+from pipelines.sources.text import TextLayout
 from pipelines.sources.values import read_values
 
 
@@ -27,6 +28,7 @@ class Settled:
     form : of its times
     symbol : of a file without a column of symbols
     chosen : symbol and timeframe of the rows to read, where the column has them
+    layout : of a text, where this process has looked into it
     """
 
     path: Path
@@ -37,6 +39,7 @@ class Settled:
     symbol: str
     chosen: Mapping[str, str]
     description: str
+    layout: TextLayout | None = None
 
 
 def settle(path: Path, table: RawTable, hints: SourceHints) -> tuple[Settled, pl.DataFrame]:

@@ -18,9 +18,17 @@ from pipelines.errors import DamagedError, DataError
 from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.payloads import Format, check_characters, first_text
 from pipelines.sources.table import RawTable, typed_table
-from pipelines.sources.text import count_lines, plain_table, settle_layout, split_lines, text_lines
+from pipelines.sources.text import (
+    TextLayout,
+    count_lines,
+    numbers_table,
+    plain_table,
+    settle_layout,
+    split_lines,
+    text_lines,
+)
 
-HEAD_BYTES = 1 << 20  # of a text, on which its layout is settled
+HEAD_BYTES = 1 << 18  # of a text, on which its layout is settled
 HEAD_ROWS = 8_192
 BATCH_BYTES = 8 << 20
 BATCH_ROWS = 500_000
@@ -47,9 +55,13 @@ class Stream(Protocol):
     Attributes:
         head: its first rows, with every column.
         constants: text columns that hold one value from top to bottom, which the file states without being read.
+        layout: of a text.
     """
 
     constants: Mapping[int, str]
+
+    @property
+    def layout(self) -> TextLayout | None: ...
 
     @property
     def head(self) -> RawTable: ...
@@ -61,17 +73,20 @@ class Stream(Protocol):
         """How many rows can be skipped of a file in time order, for they are older than a time in ns."""
 
 
-def open_stream(path: Path, kind: Format, hints: SourceHints, *, size: int | None = None) -> Stream | None:
+def open_stream(
+    path: Path, kind: Format, hints: SourceHints, *, size: int | None = None, layout: TextLayout | None = None
+) -> Stream | None:
     """Open a file to be read in batches; None for the kinds that are read whole.
 
     size : bytes of a text to read, which may have grown since they were counted
+    layout : of a text, where it is known
 
     Raises
     ------
     DataError : as the file would be refused when read whole.
     """
     if kind in ("text", "gzip"):
-        return _TextStream(path, kind, hints, size)
+        return _TextStream(path, kind, hints, size, layout)
     if kind in ("parquet", "arrow"):
         rows = _parquet(path) if kind == "parquet" else _arrow(path)
         return None if rows is None else _ColumnStream(path, "Parquet" if kind == "parquet" else "Arrow/Feather", rows)
@@ -79,33 +94,45 @@ def open_stream(path: Path, kind: Format, hints: SourceHints, *, size: int | Non
 
 
 class _TextStream:
-    def __init__(self, path: Path, kind: Format, hints: SourceHints, size: int | None) -> None:
+    def __init__(
+        self, path: Path, kind: Format, hints: SourceHints, size: int | None, layout: TextLayout | None
+    ) -> None:
         self._path, self._kind, self._size = path, kind, size
         self.constants: Mapping[int, str] = {}
+        self.layout = layout or settle_layout(str(path), self._first_lines, hints)
+
+    @cached_property
+    def _first_lines(self) -> pl.Series:
         first = next(self._blocks(HEAD_BYTES), b"")
-        data = first_text(str(path), first)
-        check_characters(str(path), data, len(first) - len(data))
-        lines = text_lines(data)
-        self._layout = settle_layout(str(path), lines, hints)
-        self.head = split_lines(str(path), lines[self._layout.start :], self._layout.start + 1, self._layout)
+        data = first_text(str(self._path), first)
+        check_characters(str(self._path), data, len(first) - len(data))
+        return text_lines(data)
+
+    @cached_property
+    def head(self) -> RawTable:
+        """As `Stream`."""
+        start = self.layout.start
+        return split_lines(str(self._path), self._first_lines[start:], start + 1, self.layout)
 
     def rows_before(self, position: int, stamp: int) -> int:
         """None: a text does not say where its rows are."""
         return 0
 
     def tables(self, columns: Columns, skipped: int = 0) -> Iterator[RawTable]:
-        """As `Stream`; a block without anything odd is read in one step."""
+        """As `Stream`; a block without anything odd is read in one step. The lines before the rows were checked."""
         origin, offset, line = str(self._path), 0, 1
         for block in self._blocks(BATCH_BYTES):
             data = block if offset else first_text(origin, block)
-            check_characters(origin, data, offset + len(block) - len(data))
-            offset += len(block)
             if line == 1:
-                line += self._layout.start
-                data = data.split(b"\n", self._layout.start)[-1]
-            table = plain_table(origin, data, line, self._layout, columns.types)
-            yield table or split_lines(origin, text_lines(data), line, self._layout)
-            line += count_lines(data)
+                line += self.layout.start
+                data = data.split(b"\n", self.layout.start)[-1]
+            table = numbers_table(origin, data, line, self.layout, columns.types)
+            if table is None:
+                check_characters(origin, data, offset + len(block) - len(data))
+                table = plain_table(origin, data, line, self.layout, columns.types)
+            yield table or split_lines(origin, text_lines(data), line, self.layout)
+            offset += len(block)
+            line += len(table.lines) if table else count_lines(data)
 
     def _blocks(self, size: int) -> Iterator[bytes]:
         """The bytes of whole lines, about `size` of them at a time."""
@@ -154,6 +181,7 @@ class _ColumnStream:
     def __init__(self, path: Path, layout: str, rows: _Rows) -> None:
         self._path, self._layout, self._rows = path, layout, rows
         self.constants = rows.constants
+        self.layout = None
 
     @cached_property
     def head(self) -> RawTable:
@@ -256,6 +284,8 @@ def _is_flat(schema: pa.Schema) -> bool:
 def _constants(metadata: Any) -> dict[int, str]:
     found: dict[int, str] = {}
     for column in range(metadata.num_columns):
+        if metadata.schema.column(column).physical_type != "BYTE_ARRAY":
+            continue  # to state the least of a column of times, pyarrow imports pandas, which takes 0.1 s
         chunks = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
         stated = [chunk.statistics for chunk in chunks]
         if not all(one is not None and one.has_min_max and one.null_count == 0 for one in stated):

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
+from kernels.plain_numbers import INTEGER, NUMBER, SKIPPED, read_numbers
 from pipelines.errors import DataError
 from pipelines.reasons import MALFORMED_QUOTE, RAGGED_ROW
 from pipelines.schema import EXACT_ALIASES, REJECTED_SCHEMA, SourceHints, empty_rejected
@@ -22,6 +24,7 @@ _SAMPLE_LINES = 300
 _COMMENT = ("#", "//")
 _NUMERIC = re.compile(r"^[+-]?(\d[\d.,:/\- TZ+]*|\.\d+)([eE][+-]?\d+)?( ?[AP]M)?$")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_KINDS: dict[pl.DataType, int] = {pl.Null(): SKIPPED, pl.Int64(): INTEGER, pl.Float64(): NUMBER}
 _MESSAGE = re.compile(r"^\s*(\d+\s+)?[{\[]")
 
 
@@ -106,7 +109,7 @@ def _sample(lines: pl.Series) -> list[str]:
 
 
 def _width(line: str, delimiter: str) -> int:
-    return _QUOTED.sub("", line).count(delimiter) + 1
+    return (_QUOTED.sub("", line) if '"' in line else line).count(delimiter) + 1
 
 
 def _modal_width(sample: list[str], delimiter: str) -> int:
@@ -224,13 +227,32 @@ def plain_table(
         )
     except pl.exceptions.PolarsError:
         return None
-    if len(frame) != rows:
+    return _whole_lines(origin, data, first, layout, frame) if len(frame) == rows else None
+
+
+def numbers_table(
+    origin: str, data: bytes, first: int, layout: TextLayout, types: Mapping[str, pl.DataType]
+) -> RawTable | None:
+    """As `plain_table`, of columns of numbers alone: in two thirds of the time, as the look that finds out whether they
+    are plain is the reading of them.
+    """
+    kinds = [_KINDS.get(types.get(str(at), pl.Null())) for at in range(len(layout.names))]
+    known = [kind for kind in kinds if kind is not None]
+    columns = read_numbers(data, layout.delimiter, known) if len(known) == len(kinds) else None
+    if columns is None:
         return None
+    names = sorted(types, key=int)
+    series = [pl.Series(name, pa.array(column)) for name, column in zip(names, columns, strict=True)]
+    return _whole_lines(origin, data, first, layout, pl.DataFrame(series))
+
+
+def _whole_lines(origin: str, data: bytes, first: int, layout: TextLayout, frame: pl.DataFrame) -> RawTable:
+    """The table of a text whose every line is a row of the frame."""
     return RawTable(
         origin=origin,
         columns=layout.names,
         frame=frame,
-        lines=pl.int_range(first, first + rows, eager=True, dtype=pl.Int64).alias("line"),
+        lines=pl.int_range(first, first + len(frame), eager=True, dtype=pl.Int64).alias("line"),
         raw_rows=lambda at: text_lines(data).gather(at - first),
         rejected=empty_rejected(),
         layout=layout.described,

@@ -23,6 +23,7 @@ _UNNAMED_TIME = re.compile(r"^\d{1,2}:\d{2}|^([01]\d|2[0-3])[0-5]\d[0-5]\d(\d{3}
 _COMPACT = re.compile(
     r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d(?:\d{3})?)?)?$"
 )
+_COMPACT_DIGITS = (8, 12, 14, 17)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,35 @@ def parse_times(column: pl.Series, context: TimeContext) -> Times:
             "time in a file: split it, or state the unit with --time-unit"
         )
     return times
+
+
+def plain_stamps(column: pl.Series, form: str, hints: SourceHints) -> pl.Series | None:
+    """Return the UTC stamps of a column whose form is settled, None unless every cell is known to have one."""
+    span = _plain_span(column.dtype, form, hints)
+    if span is None or column.null_count() or not len(column):
+        return None
+    scale, least, most = span
+    numbers = column.to_physical().to_numpy()
+    if numbers.min() < least or numbers.max() > most:
+        return None
+    return (column.to_physical() if scale == 1 else pl.Series(numbers * scale)).cast(TIMESTAMP)
+
+
+def _plain_span(dtype: pl.DataType, form: str, hints: SourceHints) -> tuple[int, int, int] | None:
+    """Nanoseconds in the unit of a column of numbers, and between which of them nothing else can be meant."""
+    if isinstance(dtype, pl.Datetime) and form == f"datetime[{dtype.time_unit}, {dtype.time_zone}]":
+        scale = _UNIT_NS[dtype.time_unit]
+        most = (_MAX_NS - _DAY_MS * 10**6) // scale
+        return scale, -most, most
+    unit = form.removeprefix("epoch ")
+    if dtype != pl.Int64 or unit == form:
+        return None
+    most = _MAX_NS // _UNIT_NS[unit] - 1
+    if hints.time_unit is not None:
+        return _UNIT_NS[unit], 0, most
+    fewest, digits = _EPOCH_DIGITS[unit]
+    fewest += unit == "ms"  # 202401051030 may be a date
+    return _UNIT_NS[unit], 10 ** (fewest - 1), min(most, 10**digits - 1)
 
 
 def _kind(form: str) -> str:
@@ -267,7 +297,7 @@ def _number_unit(sample: list[str], context: TimeContext) -> str | None:
     numbers = [text for text in sample if _NUMBER.match(text)]
     if len(numbers) * 2 <= len(sample):
         return None
-    if _share(numbers, lambda text: _COMPACT.match(text) is not None) > 0.5:
+    if _share(numbers, _is_compact) > 0.5:
         return None
     magnitude = sorted(len(_whole(text)) for text in numbers)[len(numbers) // 2]
     if magnitude >= _EPOCH_DIGITS["s"][0]:
@@ -325,8 +355,12 @@ def _share(sample: list[str], test: object) -> float:
 
 
 def _whole(text: str) -> str:
-    return text.split(".")[0].lstrip("0")
+    return text.partition(".")[0].lstrip("0")
+
+
+def _is_compact(text: str) -> bool:
+    return len(text) in _COMPACT_DIGITS and _COMPACT.match(text) is not None
 
 
 def _is_compact_date(text: str) -> bool:
-    return len(text) == 8 and _COMPACT.match(text) is not None
+    return len(text) == 8 and _is_compact(text)

@@ -37,21 +37,31 @@ def read_values(
     """
     prices = PRICES[mapping.flavour]
     columns: list[pl.Series] = [_symbols(table, mapping, symbol, rename)]
-    for name in (*prices, *SIZES, *({"bid", "ask"} - set(prices))):
-        position = mapping.positions.get(name)
-        if position is None:
-            continue
+    for name in number_names(mapping):
+        position = mapping.positions[name]
         numbers, empty = _numbers(table, name, position)
         if filled is not None and name not in filled and not empty.all():
             raise DataError(_late_column(table, name, position, empty))
         if name in prices or (not empty.all() if filled is None else name in filled):
             columns += [numbers.alias(name), empty.alias(f"{name}?")]
-    side = _side(table, mapping)
+    side = side_of(table, mapping)
     if side is not None and side.null_count() < len(side):
         columns.append(side)
     if "trade_id" in mapping.positions:
-        columns.append(_text(table, mapping, "trade_id").alias("trade_id"))
+        columns.append(trade_ids(table, mapping))
     return pl.DataFrame(columns)
+
+
+def number_names(mapping: ColumnMap) -> list[str]:
+    """Return the canonical columns of numbers that a table has, the prices first."""
+    prices = PRICES[mapping.flavour]
+    names = (*prices, *SIZES, *({"bid", "ask"} - set(prices)))
+    return [name for name in names if name in mapping.positions]
+
+
+def trade_ids(table: RawTable, mapping: ColumnMap) -> pl.Series:
+    """Return the ids of the trades as text, null where there is none."""
+    return _text(table, mapping, "trade_id").alias("trade_id")
 
 
 def to_canonical(rows: pl.DataFrame, flavour: str) -> pl.DataFrame:
@@ -117,7 +127,7 @@ def _late_column(table: RawTable, name: str, position: int, empty: pl.Series) ->
     )
 
 
-def _side(table: RawTable, mapping: ColumnMap) -> pl.Series | None:
+def side_of(table: RawTable, mapping: ColumnMap) -> pl.Series | None:
     """Return who started the trade; Mt. Gox `type` bid is a buyer, `is_buyer_maker` true is a seller."""
     for name, up, down in (("side", _BUY, _SELL), ("is_buyer_maker", _FALSE, _TRUE)):
         if name in mapping.positions:

@@ -13,7 +13,9 @@ from stockbot.errors import StockbotError, TerminatedError
 COMMANDS = {
     "build-features": "Read an archive, validate it, and write the feature store.",
     "features": "List the features that can be built: definition, warm-up, inputs, cost.",
+    "audit": "Prove that nothing of the future reaches training.",
     "train": "Train a model on a feature store and seal it as a bundle.",
+    "evaluate": "Score a model on rows it never saw, or walk forward, with intervals.",
     "models": "List the sealed bundles and show which one is current.",
     "promote": "Make a bundle the current model.",
     "rollback": "Return to the model before the current one.",

@@ -17,6 +17,8 @@ from stockbot.cli.options import (
     source_options,
 )
 
+_NAMED = 4  # files of a line
+
 
 @click.command("build-features")
 @click.argument("sources", nargs=-1, required=True)
@@ -30,6 +32,12 @@ from stockbot.cli.options import (
     help="How ticks become rows; candles are rows already.",
 )
 @click.option("--bar-size", "bars__size", help="1s, 1m, 1h ... of time bars; a number for the others.")
+@click.option(
+    "--materialize",
+    "store__materialize",
+    type=click.Choice(["all", "input", "none"]),
+    help="What the store holds: features, the rows they are computed from when they are read, or nothing.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a feature store that is there already.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")
 @click.option("--strict", is_flag=True, help="Build nothing when a file cannot be read; else it is left out and named.")
@@ -46,6 +54,7 @@ def command(
     out: Path | None,
     bars__kind: str | None,
     bars__size: str | None,
+    store__materialize: str | None,
     overwrite: bool,
     only_plan: bool,
     strict: bool,
@@ -71,7 +80,8 @@ def command(
     from stockbot.build import build_features, peak_rss_mb, plan_features
     from stockbot.quality_table import print_quality
 
-    config = resolve_config(config_path, source, bars__kind=bars__kind, bars__size=_number(bars__size))
+    asked = {"bars__kind": bars__kind, "bars__size": _number(bars__size), "store__materialize": store__materialize}
+    config = resolve_config(config_path, source, **asked)
     require_known_features(config, config_path)
     target = out or Path(config.paths.store)
     if only_plan:
@@ -128,12 +138,29 @@ def command(
 def _show_plan(works: list[dict[str, Any]], as_json: bool) -> None:
     if not as_json:
         for work in works:
-            since = f" after {work['last']}" if work["last"] else ""
-            due = f"to build{since}: {work['reason']}" if work["reason"] else "nothing to do"
-            click.echo(f"{work['symbol']}: {work['up_to_date']} partitions up to date, {due}")
+            click.echo(f"{work['symbol']}: {work['up_to_date']} partitions up to date, {_due(work)}")
     due_symbols = sum(work["reason"] is not None for work in works)
     result = {"symbols": len(works), "due": due_symbols, "up_to_date": sum(work["up_to_date"] for work in works)}
     emit(result | ({"plan": works} if as_json else {}), as_json)
+
+
+def _due(work: dict[str, Any]) -> str:
+    if work["reason"] is None:
+        return "nothing to do"
+    if not work["files"]:
+        return f"to drop: {work['reason']}"
+    again, last = work["again"], work["last"]
+    if again:
+        days = again[0] if len(again) == 1 else f"{again[0]} to {again[-1]}"
+        due = f"{days} again, and what follows"
+    else:
+        due = f"what follows {last}" if last else "all"
+    return f"to build {due}, from {_listed(work['files'])}: {work['reason']}"
+
+
+def _listed(files: list[str]) -> str:
+    more = [f"{len(files) - _NAMED} more"] if len(files) > _NAMED else []
+    return ", ".join([*files[:_NAMED], *more])
 
 
 def _number(text: str | None) -> str | float | None:

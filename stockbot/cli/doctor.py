@@ -17,7 +17,7 @@ from stockbot.cli.options import (
 
 
 @click.command()
-@click.option("--gpu", is_flag=True, help="Import TensorFlow and ask it for devices (takes seconds).")
+@click.option("--gpu", is_flag=True, help="Import TensorFlow and run a small LSTM on each GPU; no GPU is a problem.")
 @click.option("--clear-cache", is_flag=True, help="First remove all compiled kernels; the next use compiles anew.")
 @click.option("--warm-up", is_flag=True, help="First compile all kernels and the configured features into the cache.")
 @artifacts_option
@@ -47,6 +47,20 @@ def command(
         require_known_features(config, config_path)
         report["warm_up"] = compile_all(config)
     report = doctor.examine(artifacts or Path("artifacts"), gpu=gpu) | report
-    emit(report, as_json)
+    emit(report if as_json else _one_line_a_device(report), as_json)
     if report["problems"]:
         sys.exit(1)
+
+
+def _one_line_a_device(report: dict[str, Any]) -> dict[str, Any]:
+    """The same for people: what is said of a GPU stands in a line of its own, and problems stand last."""
+    gpu = dict(report["gpu"])
+    lines: dict[str, Any] = {}
+    if isinstance(gpu["nvidia_smi"], list):
+        lines |= {f"nvidia_smi_{row['index']}": row for row in gpu.pop("nvidia_smi")}
+    if isinstance(gpu.get("tensorflow"), dict):
+        lines["tensorflow"] = gpu.pop("tensorflow")
+        lines |= {device["device"].lower().replace(":", "_"): device for device in lines["tensorflow"]["visible"]}
+        lines["tensorflow"] = {name: value for name, value in lines["tensorflow"].items() if name != "visible"}
+    shown = {name: value for name, value in report.items() if name != "problems"} | {"gpu": gpu}
+    return shown | lines | {"problems": report["problems"]}

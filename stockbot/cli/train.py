@@ -30,6 +30,9 @@ _FLAGS = {
     "training__learning_rate": click.option(
         "--learning-rate", "training__learning_rate", type=float, help="Step size of Adam."
     ),
+    "training__audit": click.option(
+        "--no-audit", "training__audit", flag_value=False, default=None, help="Train without proof against leaks."
+    ),
     "training__seed": click.option("--seed", "training__seed", type=int, help="Same seed, same weights."),
 }
 
@@ -89,7 +92,7 @@ def command(
             progress=advance,
             report=lambda line: click.echo(line, err=True),
         )
-    test = {name: value for name, value in result.metrics["test"].items() if name != "baselines"}
+    test = {name: value for name, value in result.metrics["test"].items() if name not in ("baselines", "statistics")}
     baselines = {name: scores["loss"] for name, scores in result.metrics["test"]["baselines"].items()}
     verdict = {"baseline_losses": baselines, "verdict": judge(result.metrics["test"])}
     summary = {"model": result.model_id, "path": str(result.path), "run": str(result.run)}

@@ -32,6 +32,7 @@ START = 1_700_000_000 * 10**9  # 2023-11-14 22:13:20 UTC
 
 SMALL = {
     (survey, "STREAMED_BYTES"): 1_000,
+    (survey, "WHOLE_BYTES"): 1_000,
     (survey, "STREAMED_GZIP_BYTES"): 1_000,
     (survey, "STREAMED_ROWS"): 100,
     (survey, "SPILLED_ROWS"): 1_000,

@@ -207,3 +207,20 @@ def test_copy_that_a_killed_try_left_is_not_taken_for_what_is_there_now(bucket: 
             assert copy.exists()
         assert copy.exists()  # it is still in use
     assert not copy.exists()
+
+
+@pytest.mark.parametrize("mode", ["none", "input"])
+def test_store_in_a_bucket_is_computed_from(bucket: Bucket, tmp_path: Path, mode: str) -> None:
+    parquet(tmp_path / "in" / "AAA.parquet", ticks(3000))
+    asked = request(tmp_path / "in", Path("s3://ticks/store"), scratch=tmp_path / "scratch", materialize=mode)
+    remote = build_archive(asked).store
+    assert remote.verify() == []
+    same_rows(remote, build_archive(request(tmp_path / "in", tmp_path / "local")).store)
+
+
+def test_sources_in_a_bucket_are_kept_or_refused(bucket: Bucket, tmp_path: Path) -> None:
+    put_all(bucket, archive(tmp_path / "in"), "raw")
+    kept = build_archive(request("s3://ticks/raw", tmp_path / "kept", materialize="input")).store
+    same_rows(kept, build_archive(request(tmp_path / "in", tmp_path / "local")).store)
+    with pytest.raises(DataError, match=r"^s3://ticks/raw/AAA\.parquet: cannot be read in place again and again"):
+        build_archive(request("s3://ticks/raw/AAA.parquet", tmp_path / "none", materialize="none"))

@@ -259,3 +259,14 @@ def test_cluster_builds_from_a_bucket_into_a_bucket(bucket: Bucket, tmp_path: Pa
         out = Path("s3://ticks/dask")
         build_archive(request("s3://ticks/raw", out, scratch=tmp_path / "two", elsewhere=builder(client)))
     assert bucket.content("dask") == bucket.content("local")
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("mode", ["none", "input"])
+def test_cluster_builds_stores_whose_rows_are_computed(client: Client, tmp_path: Path, mode: str) -> None:
+    for number, symbol in enumerate(["AAA", "BBB"]):
+        parquet(tmp_path / "in" / f"{symbol}.parquet", ticks(3000, number))
+    asked = request(tmp_path / "in", tmp_path / "local", materialize=mode)
+    build_archive(asked)
+    build_archive(dataclasses.replace(asked, out=tmp_path / "far", elsewhere=builder(client)))
+    assert content(tmp_path / "far") == content(tmp_path / "local")

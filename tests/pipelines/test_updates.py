@@ -58,6 +58,9 @@ def test_a_changed_file_makes_its_partitions_and_those_after_it_due(asked: Reque
         ("AAA", 1, "AAA.csv changed or is gone"),
         ("BBB", 4, None),
     ]
+    assert works[0].again == ["2023-11-15", "2023-11-16", "2023-11-17"]
+    assert works[0].files == ["AAA.csv"] * 3
+    assert (works[1].again, works[1].files) == ([], [])
     report = build_archive(asked)
     assert report.skipped == 5
     equals_a_rebuild(asked, tmp_path)
@@ -76,6 +79,9 @@ def test_a_file_and_a_symbol_that_are_gone_are_gone_from_the_store(asked: Reques
     for number in range(4):
         (tmp_path / "ticks" / str(number) / "BBB.csv").unlink()
     (tmp_path / "ticks" / "3" / "AAA.csv").unlink()
+    works = plan_archive(asked)
+    assert [work.symbol for work in works] == ["AAA", "BBB"]
+    assert (works[1].reason, len(works[1].again), works[1].files) == ("no source holds it any more", 4, ())
     report = build_archive(asked)
     assert report.store.symbols == ["AAA"]
     equals_a_rebuild(asked, tmp_path)

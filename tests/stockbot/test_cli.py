@@ -173,7 +173,7 @@ def test_the_same_command_brings_a_store_up_to_date_and_says_so(tmp_path: Path) 
     shown = stockbot("build-features", "ticks", "--out", "store", "--plan", cwd=tmp_path)
     assert shown.returncode == 0
     assert shown.stdout.splitlines()[:2] == [
-        "AAA: 1 partitions up to date, to build after 2023-11-14: b.csv is new",
+        "AAA: 1 partitions up to date, to build 2023-11-15 again, and what follows, from a.csv, b.csv: b.csv is new",
         "B/B: 2 partitions up to date, nothing to do",
     ]
 

@@ -46,17 +46,136 @@ def test_threads_set_by_the_user_are_shown(tmp_path: Path, monkeypatch: pytest.M
 def test_it_does_not_import_tensorflow_and_says_so_when_it_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setitem(sys.modules, "stockbot.gpu", None)
     assert "tensorflow" not in examine(tmp_path)["gpu"]
-    assert examine(tmp_path, gpu=True)["gpu"]["tensorflow"].startswith("not importable")
+    report = examine(tmp_path, gpu=True)
+    assert report["gpu"]["tensorflow"].startswith("not importable")
+    assert re.match(r"gpu: TensorFlow is not importable: .*; pip install 'stockbot-hp\[gpu\]'$", report["problems"][0])
 
 
-def test_a_driver_is_reported_by_its_own_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU 0: Model X'\n")
+SMI = "0, Model X, 580.65.06, 81559 MiB, 80994 MiB, 9.0"
+
+
+def put_nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    tool = folder / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert examine(tmp_path)["gpu"]["nvidia_smi"] == ["GPU 0: Model X"]
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (
+            f"echo '{SMI}'",
+            [{"index": "0", "name": "Model X", "driver_version": "580.65.06", "memory.total": "81559 MiB",
+              "memory.free": "80994 MiB", "compute_cap": "9.0"}],
+        ),
+        ("echo 'Failed to initialize NVML: mismatch'; exit 18", "Failed to initialize NVML: mismatch"),
+        ("echo 'Field \"compute_cap\" is not valid' >&2; exit 2", 'Field "compute_cap" is not valid'),
+        ("echo 'No devices were found'", "No devices were found"),
+        ("exit 9", "exit code 9"),
+    ],
+)  # fmt: skip
+def test_the_driver_is_asked_by_its_own_tool(
+    script: str, told: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_nvidia_smi(tmp_path, monkeypatch, script)
+    assert examine(tmp_path)["gpu"]["nvidia_smi"] == told
+
+
+def test_a_tool_that_cannot_be_started_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_nvidia_smi(tmp_path, monkeypatch, "")
+    (tmp_path / "nvidia-smi").write_text("#!/no/such/shell\n")
+    assert examine(tmp_path)["gpu"]["nvidia_smi"].startswith("does not answer: ")
+
+
+def tensorflow_told(*, cuda: str | None = "12.5.1", nccl: str | None = "2.32.3", visible: tuple = ()) -> dict[str, Any]:
+    """What `stockbot.gpu` tells, for machines that are not here: every test that uses it stands in for a GPU."""
+    return {
+        "version": "2.21.0",
+        "built_for": {"cuda": cuda, "cudnn": "9", "compute_capabilities": ["sm_80"]},
+        "found": {"cuda": "12.9.0", "cudnn": "9.28.0", "nccl": nccl},
+        "visible": list(visible),
+    }
+
+
+DEVICE = {
+    "device": "GPU:1", "model": "Model X", "compute_capability": "9.0", "cudnn": True, "difference": 1e-6,
+    "busy": False, "problem": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "files", "smi", "hidden", "reason"),
+    [
+        ({"cuda": None}, ["nvidia0"], SMI, None, "it is built without CUDA; use Linux, or WSL2 on Windows, and there"),
+        ({}, ["nvidia0"], SMI, "", "CUDA_VISIBLE_DEVICES= hides them; unset it"),
+        ({}, ["nvidia0"], SMI, "-1", "CUDA_VISIBLE_DEVICES=-1 hides them; unset it"),
+        ({}, [], None, None, "no NVIDIA driver is here; install 525 or later on the host"),
+        ({}, ["nvidia0"], "No devices were found", None, "nvidia-smi: No devices were found; mend the driver"),
+        ({}, ["dxg"], SMI.replace("580.65.06", "470.1"), None, "driver 470.1 is older than 525, which CUDA 12 needs"),
+        ({"nccl": None}, ["dxg"], SMI, None, "libraries are missing: nccl; pip install 'stockbot-hp[gpu]'"),
+        ({}, ["nvidia0"], SMI, "7", "CUDA_VISIBLE_DEVICES=7 may name none that is here; unset it"),
+        ({}, ["nvidia0"], SMI, None, "TF_CPP_MIN_LOG_LEVEL=0 stockbot-hp doctor --gpu shows TensorFlow's own reason"),
+        ({}, ["nvidia0"], SMI.replace("580.65.06", "[N/A]"), None, "TF_CPP_MIN_LOG_LEVEL=0 stockbot-hp doctor"),
+    ],
+)
+def test_why_there_is_no_gpu_and_what_to_do(
+    told: dict[str, Any],
+    files: list[str],
+    smi: str | None,
+    hidden: str | None,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stockbot.gpu.examine_gpus", lambda: tensorflow_told(**told))
+    monkeypatch.setattr("stockbot.doctor.DEVICE_FILES", tmp_path / "dev")
+    for name in files:
+        (tmp_path / "dev").mkdir(exist_ok=True)
+        (tmp_path / "dev" / name).touch()
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    if smi is not None:
+        put_nvidia_smi(tmp_path, monkeypatch, f"echo '{smi}'")
+        monkeypatch.setattr("shutil.which", lambda name: str(tmp_path / name))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    (problem,) = examine(tmp_path, gpu=True)["problems"]
+    assert problem.startswith(f"gpu: TensorFlow sees none: {reason}")
+    assert "\n" not in problem
+
+
+def test_each_device_has_its_line_and_problems_stand_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = DEVICE | {"device": "GPU:0", "cudnn": False, "problem": "GPU:0: LSTMs run without cuDNN"}
+    monkeypatch.setattr("stockbot.gpu.examine_gpus", lambda: tensorflow_told(visible=(slow, DEVICE)))
+    put_nvidia_smi(tmp_path, monkeypatch, f"echo '{SMI}'")
+    result = CliRunner().invoke(command, ["--gpu", "--artifacts", str(tmp_path)])
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert [line.split("  ")[0] for line in lines[-5:]] == ["nvidia smi 0", "tensorflow", "gpu 0", "gpu 1", "problems"]
+    assert "memory.free 80994 MiB" in lines[-5]
+    assert re.search(r"found cuda 12.9.0, cudnn 9.28.0, nccl 2.32.3$", lines[-4])
+    assert re.search(r"compute_capability 9.0, cudnn yes, difference 1e-06, busy no, problem -$", lines[-2])
+    assert re.search(r"^problems +GPU:0: LSTMs run without cuDNN$", lines[-1])
+
+
+def test_a_machine_whose_gpus_are_well_has_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stockbot.gpu.examine_gpus", lambda: tensorflow_told(visible=(DEVICE,)))
+    result = CliRunner().invoke(command, ["--gpu", "--json", "--artifacts", str(tmp_path)])
+    assert result.exit_code == 0
+    assert json.loads(result.output)["gpu"]["tensorflow"]["visible"] == [DEVICE]
+
+
+def test_hidden_gpus_fail_the_health_check_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stockbot", "doctor", "--gpu", "--artifacts", str(tmp_path)],
+        cwd=ROOT, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
+    told = done.stdout.splitlines()[-1]
+    assert re.search(r"^problems +gpu: TensorFlow sees none: CUDA_VISIBLE_DEVICES=-1 hides them; unset it$", told)
 
 
 def test_a_file_where_the_folder_should_be_is_no_crash(tmp_path: Path) -> None:

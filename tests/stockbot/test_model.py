@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from stockbot.config import LOSSES, METRICS
 from stockbot.errors import ConfigError
@@ -32,12 +33,32 @@ def test_a_stack_has_a_layer_for_each_width_with_norm_and_dropout() -> None:
     assert model.get_layer("dropout_1").rate == 0.2
 
 
-def test_recurrent_layers_keep_what_cudnn_asks_for() -> None:
-    for factory in ("lstm", "gru"):
-        layer = build_model(tiny_config(model__factory=factory), 3).get_layer("recurrent_1")
+STACKED = {"model__lstm_units": [8, 4], "model__dropout": 0.2, "model__batch_norm": True}
+
+
+@pytest.mark.parametrize("factory", ["lstm", "gru"])
+def test_recurrent_layers_keep_what_cudnn_asks_for(factory: str) -> None:
+    model = build_model(tiny_config(model__factory=factory, **STACKED), 3)
+    for layer in (model.get_layer("recurrent_1"), model.get_layer("recurrent_2")):
         assert layer.activation is keras.activations.tanh
         assert layer.recurrent_activation is keras.activations.sigmoid
         assert (layer.recurrent_dropout, layer.unroll, layer.use_bias, layer.use_cudnn) == (0, False, True, "auto")
+        assert factory == "lstm" or layer.reset_after
+    assert not model.jit_compile  # cuDNN's operations are none of XLA's
+
+
+@pytest.mark.parametrize("factory", ["lstm", "gru"])
+def test_where_a_gpu_is_visible_every_recurrent_layer_is_one_of_cudnn(
+    factory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There is no GPU here. Keras is told of one, and the graph that it would run there is looked at, not run.
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    model = build_model(tiny_config(model__factory=factory, **STACKED), 3)
+    graph = tf.function(model).get_concrete_function(tf.TensorSpec((5, 6, 3)), training=True).graph
+    used = [operation.type for operation in graph.get_operations()]
+    assert used.count("CudnnRNNV3") == 2
+    assert "While" not in used
+    assert "StatelessWhile" not in used
 
 
 def test_loss_and_metrics_may_be_keras_names() -> None:

@@ -13,6 +13,11 @@ def test_outside_a_repository_the_commit_is_unknown(tmp_path: Path) -> None:
     assert git_state(tmp_path) == ("unknown", False)
 
 
+def test_an_image_says_the_commit_it_was_built_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKBOT_COMMIT", "0123abc")
+    assert git_state(tmp_path) == ("0123abc", False)
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_commit_and_what_differs_from_it(tmp_path: Path) -> None:
     def git(*arguments: str) -> str:

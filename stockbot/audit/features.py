@@ -1,0 +1,136 @@
+"""What features are made of: their definitions, and the values that training reads."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pipelines.errors import DataError
+from pipelines.features import FeaturePlan
+from pipelines.panel import Panel
+from pipelines.replay import Replay, differing, kept_columns, replays
+from pipelines.store import BASE_COLUMNS, FeatureStore
+from stockbot.audit.report import Check
+
+# What the rounding of times far from now may change: of the spread of a feature, and of its size.
+OF_SPREAD, OF_SIZE = 1e-4, 1e-6
+
+
+@dataclass
+class _Found:
+    """The first row at which each feature fails a check, in words."""
+
+    truncation: dict[str, str] = field(default_factory=dict)
+    outside: dict[str, str] = field(default_factory=dict)
+    replay: dict[str, str] = field(default_factory=dict)
+
+
+Progress = Callable[[int, int], None]
+
+
+def feature_checks(panel: Panel, store: FeatureStore, progress: Progress | None = None) -> tuple[Check, Check, Check]:
+    """`truncation`, `outside` and `replay` of every feature, over every row.
+
+    truncation: a value is the same, to the bit, when the rows after it are cut off.
+    outside: a value follows from the rows alone; rows that hold the same a calendar cycle later give the same. A table
+        that a feature looks up by time has a future that nothing here could cut off.
+    replay: the values that training reads are those that the definitions give of the stored rows.
+
+    Args:
+        progress: called with (rows done, rows).
+    """
+    plan = FeaturePlan(panel.features)
+    replayed = np.array([set(feature.inputs) <= kept_columns(store) for feature in plan.features])
+    found = _Found()
+    for number, symbol in enumerate(panel.symbols):
+        begin, end = panel.offsets[number : number + 2]
+        rows = store.read(symbol, BASE_COLUMNS, closed_only=True)
+        for problem in _differing_rows(panel, rows, symbol, slice(begin, end)):
+            found.replay.setdefault(symbol, problem)
+        if symbol not in found.replay:
+            for block in replays(plan, store, rows):
+                _compare(panel, block, int(begin), replayed, found)
+                if progress is not None:
+                    progress(int(begin) + block.begin + len(block.whole), len(panel.matrix))
+    _compare_definitions(store, found)
+    seen = f"{len(panel.features)} features in {len(panel.matrix):,} rows"
+    left_out = [name for name, is_replayed in zip(panel.features, replayed, strict=True) if not is_replayed]
+    note = f"; not those of columns the store does not keep: {', '.join(left_out)}" if left_out else ""
+    return (
+        Check.of("truncation", seen, found.truncation.values()),
+        Check.of("outside", seen, found.outside.values()),
+        Check.of(
+            "replay", f"{int(replayed.sum())} features in {len(panel.matrix):,} rows{note}", found.replay.values()
+        ),
+    )
+
+
+def _compare(panel: Panel, block: Replay, begin: int, replayed: NDArray[np.bool_], found: _Found) -> None:
+    first = begin + block.begin
+    used = panel.matrix[first : first + len(block.whole)]
+    for column, row in _firsts(differing(block.whole, block.pieces)):
+        with_future, without = block.whole[row, column], block.pieces[row, column]
+        found.truncation.setdefault(
+            panel.features[column],
+            f"{panel.features[column]} of {panel.row_name(first + row)} is {with_future:.7g} with the rows after it "
+            f"and {without:.7g} without: it looks forward",
+        )
+    for column, row in _firsts(_moved(block.whole, block.moved)):
+        found.outside.setdefault(
+            panel.features[column],
+            f"{panel.features[column]} of {panel.row_name(first + row)} is {block.whole[row, column]:.7g}, and "
+            f"{block.moved[row, column]:.7g} of the same rows 28 years later: it reads what is not in them",
+        )
+    for column, row in _firsts(differing(used, block.whole) & replayed):
+        found.replay.setdefault(
+            panel.features[column],
+            f"{panel.features[column]} of {panel.row_name(first + row)} is {used[row, column]:.7g} in training, but "
+            f"its definition gives {block.whole[row, column]:.7g}: something changed it on the way",
+        )
+
+
+def _firsts(wrong: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """(column, its first wrong row) of each column that has one."""
+    for column in np.flatnonzero(wrong.any(axis=0)):
+        yield int(column), int(np.argmax(wrong[:, column]))
+
+
+def _moved(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where values are apart by more than rounding."""
+    known = np.isfinite(left) & np.isfinite(right)
+    values = np.where(known, left, np.nan)
+    with np.errstate(invalid="ignore"):
+        highest = np.fmax.reduce(values, axis=0)
+        lowest = np.fmin.reduce(values, axis=0)
+        allowed = OF_SPREAD * (highest - lowest) + OF_SIZE * np.maximum(np.abs(highest), np.abs(lowest))
+        apart = np.abs(left - right) > allowed
+    return np.asarray(np.where(known, apart, (left != right) & ~(np.isnan(left) & np.isnan(right))))
+
+
+def _differing_rows(panel: Panel, rows: pl.DataFrame, symbol: str, place: slice) -> Iterator[str]:
+    """What training takes for time and price, against the store."""
+    if len(rows) != place.stop - place.start:
+        yield f"{symbol} has {place.stop - place.start} rows in training, {len(rows)} finished ones in the store"
+        return
+    columns = {"timestamp": panel.timestamp, "last_timestamp": panel.known, "close": panel.close}
+    for name, used in columns.items():
+        wrong = np.flatnonzero(used[place] != rows[name].to_physical().to_numpy())
+        if len(wrong):
+            row = int(wrong[0])
+            yield (
+                f"{name} of {panel.row_name(place.start + row)} is {used[place][row]} in training, "
+                f"{rows[name].to_physical()[row]} in the store"
+            )
+
+
+def _compare_definitions(store: FeatureStore, found: _Found) -> None:
+    """The saved state of a store says which definitions made it."""
+    with suppress(DataError):  # it holds features that nobody here knows, and that training does not use
+        plan = FeaturePlan(store.features)
+        if not all(plan.fits(store.saved_state(symbol)["features"]) for symbol in store.symbols):
+            found.replay["definitions"] = (
+                f"{store.path} was built with other definitions of its features: build it again"
+            )

@@ -1,0 +1,65 @@
+"""The windows of a store that a sealed model never saw, parted as its training parted them."""
+
+from collections.abc import Mapping
+
+from kernels.arrays import Floats
+from pipelines.errors import DataError
+from pipelines.panel import load_panel
+from pipelines.splits import Boundaries, iso, split_windows
+from pipelines.store import FeatureStore
+from stockbot.baselines import baselines
+from stockbot.bundle import Bundle
+from stockbot.config import Config
+from stockbot.scorecard import MODEL, Scorecard, scorecard
+from stockbot.trained_on import require_store
+from stockbot.training_set import TrainingSet, labelled_windows
+
+
+def score_unseen(bundle: Bundle, store: FeatureStore, *, config: Config, trials: int) -> Scorecard:
+    """Score a model on all windows of a store that begin after what it trained on and was stopped by.
+
+    The linear baseline is fitted on the windows of this store that the model trained on; it is left out where the
+    store has none.
+
+    Args:
+        config: its `live` and `costs` say how a prediction becomes a position. trials: runs that were made.
+
+    Raises:
+        ArtifactError: the store is not what the model was trained on. DataError: no window that it did not see.
+    """
+    require_store(store, bundle)
+    data = unseen_set(bundle, store)
+    starts = data.all_windows(data.split.test)
+    guesses = baselines(data)
+    if len(data.split.train) == 0:
+        del guesses["least_squares"]
+    said: Mapping[str, Floats] = {name: guess(starts) for name, guess in guesses.items()}
+    return scorecard(
+        data, starts, {MODEL: bundle.predict_at(data.matrix, starts), **said}, config=config, trials=trials
+    )
+
+
+def unseen_set(bundle: Bundle, store: FeatureStore) -> TrainingSet:
+    """The store's rows with the model's own scaler, its `test` part all that the model has not seen.
+
+    Raises:
+        DataError: no such window.
+    """
+    config = bundle.config
+    panel = load_panel(store, bundle.features)
+    starts, labels, _ = labelled_windows(_with_gap(config, bundle.max_gap_ns), panel)
+    boundaries = Boundaries(int(bundle.manifest["data"]["validation_start_ns"]), bundle.unseen_from_ns)
+    span = bundle.lookback + bundle.horizon
+    split = split_windows(starts, panel.known, panel.offsets, boundaries, span=span, embargo=config.split.embargo)
+    if len(split.test) == 0:
+        raise DataError(
+            f"{store.path}: no window of {span} rows begins after {iso(boundaries.test_ns)}, which model "
+            f"{bundle.short_id} has seen; give a store of later data"
+        )
+    scaler, scale = bundle.scaler, bundle.target_scale
+    return TrainingSet(config, panel, labels, split, boundaries, scaler, scale, bundle.max_gap_ns)
+
+
+def _with_gap(config: Config, max_gap_ns: int) -> Config:
+    """The same settings with the gap that training found, stated."""
+    return config.model_copy(update={"windows": config.windows.model_copy(update={"max_gap": f"{max_gap_ns}ns"})})
