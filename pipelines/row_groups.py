@@ -18,8 +18,9 @@ from pipelines.errors import DataError
 from pipelines.objects import ObjectPath
 from pipelines.panel import require_features
 from pipelines.parts import Entry
-from pipelines.splits import iso
+from pipelines.splits import covered_rows, iso
 from pipelines.store import FeatureStore, by_symbol, written_columns
+from pipelines.window_runs import WindowRuns
 
 Columns = dict[str, NDArray[Any]]
 
@@ -85,8 +86,8 @@ class StoredRows:
         for file in files:
             with self._opened(file) as content:
                 counts = [content.metadata.row_group(number).num_rows for number in range(content.num_row_groups)]
-            if open_bar and file is files[-1]:
-                counts[-1] -= 1
+                if open_bar and file is files[-1]:
+                    counts[-1] -= _of_last_time(content)
             for number, count in enumerate(counts):
                 self.groups.append(RowGroup(file, number, self._rows, count))
 
@@ -101,6 +102,17 @@ class StoredRows:
             part = slice(max(begin - group.first, 0), min(end - group.first, group.rows))
             yield group.first + part.start, {name: column[part] for name, column in self._read(group, columns).items()}
             number += 1
+
+    def held_by(self, runs: WindowRuns, lookback: int) -> Iterator[NDArray[np.float32]]:
+        """Features of the rows that windows hold, each once, in blocks (rows, features): what a scaler is fitted on."""
+        for group in self.groups:
+            near = runs.clipped(group.first - lookback + 1, group.end)
+            if not len(near):
+                continue
+            used = covered_rows(near.starts() - group.first + lookback, lookback, group.rows + 2 * lookback)
+            ((_, columns),) = self.blocks(group.first, group.end, self.features)
+            rows = np.column_stack([columns[name] for name in self.features])
+            yield np.asarray(rows[used[lookback : lookback + group.rows]], np.float32)
 
     def row_name(self, row: int) -> str:
         """Symbol and time of a row, for messages."""
@@ -117,10 +129,15 @@ class StoredRows:
     def _opened(self, file: dict[str, Any]) -> pq.ParquetFile:
         """The file, hashed when it is first opened, and again when size or time of change are not what they were."""
         if "path" not in file:
-            raise DataError(f"{self.store.path}: its rows are computed when they are read: load them into memory")
+            raise DataError(
+                f"{self.store.path}: windows are streamed from written rows, and those of this store are computed when "
+                f"they are read: load them into memory, or build it with store.materialize: all"
+            )
         entry, path = Entry.of(file), self.store.locate(file["path"])
         if isinstance(path, ObjectPath):
-            return pq.ParquetFile(pa.BufferReader(entry.read(path)))
+            raise DataError(
+                f"{path}: windows are streamed from files on disk: copy the store there, or load it into memory"
+            )
         state = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
         if state is None or self._proven.get(entry.path) != state:
             if problem := entry.problem_at(path):
@@ -128,6 +145,12 @@ class StoredRows:
             self._proven[entry.path] = cast(tuple[int, int], state)
         # A mapped file counts as memory of the process, all of it by the end of a pass: 666 MiB instead of 156.
         return pq.ParquetFile(path, memory_map=False, pre_buffer=False)
+
+
+def _of_last_time(content: pq.ParquetFile) -> int:
+    """Rows of the last group with its last time: what a store leaves out when it is asked for closed bars alone."""
+    stamps = _plain(content.read_row_group(content.num_row_groups - 1, ["timestamp"])["timestamp"])
+    return int(np.count_nonzero(stamps == stamps[-1]))
 
 
 def _plain(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -4,9 +4,10 @@ follow it, and the windows that begin in a run are shuffled within it.
 A run is decoded, scaled and labelled in a thread while the windows of the one before are taken: two are in memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,34 @@ from pipelines.buffers import BufferPool
 from pipelines.panel import WindowSet
 from pipelines.row_groups import StoredRows
 from pipelines.scaling import Scaler
+from pipelines.store import FeatureStore
 from pipelines.window_runs import WindowRuns
 
 RUN_ROWS = 375_000  # three row groups, 24 MB of 16 features; two such runs are in memory, and one that is decoded
 
 Targets = Callable[[NDArray[np.float64]], NDArray[np.float32]]  # close (rows,) to (rows, target_dim)
+
+
+def is_streamed(
+    store: FeatureStore,
+    features: Sequence[str],
+    *,
+    budget: int,
+    placement: Literal["auto", "memory", "stream"] = "auto",
+) -> bool:
+    """Whether windows are to be streamed: where rows and all that is made of them in memory exceed the budget.
+
+    Args:
+        budget: bytes for rows. placement: `memory` and `stream` decide by themselves.
+    """
+    return placement == "stream" or (placement == "auto" and memory_needed(store, len(features)) > budget)
+
+
+def memory_needed(store: FeatureStore, features: int) -> int:
+    """Bytes at the most while the rows of a store are loaded and scaled: three matrices of float32, and eight numbers
+    of each row."""
+    rows = sum(int(file["rows"]) for file in store.manifest["files"])
+    return rows * (3 * 4 * features + 8 * 8)
 
 
 @dataclass(frozen=True)

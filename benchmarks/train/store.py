@@ -46,7 +46,7 @@ def made(cache: Path, rows: int, codec: Codec, *, times: int = 1) -> FeatureStor
     symbols = [f"S{number:03}" for number in range(times)]
     manifest: dict[str, Any] = {
         "features": NAMES, "bars": {"kind": "none", "size": 1}, "source_kind": "ticks", "snapshot": "",
-        "partitions": [],
+        "partitions": [], "materialize": "all",
         "symbols": {symbol: {"open_bar": 0} for symbol in symbols},
         "files": [{**entry, "symbol": symbol} for symbol in symbols for entry in entries],
     }  # fmt: skip

@@ -18,7 +18,9 @@ STEPS = {"AAA": [1] * 99, "BBB": [1] * 20 + [2000] + [1] * 30, "CCC": [1, 1], "D
 
 
 def gapped_store(folder: Path, *, group: int = 7, bars: BarSpec | None = None) -> FeatureStore:
-    """Ticks at these steps in seconds, one row each unless bars are asked for."""
+    """Ticks at these steps in seconds, one row each unless bars are asked for; made once in a folder."""
+    if (folder / "store").exists():
+        return FeatureStore.open(folder / "store")
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["timestamp,symbol,price,volume"]
     for number, (symbol, steps) in enumerate(STEPS.items()):

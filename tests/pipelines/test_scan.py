@@ -35,9 +35,9 @@ def panel(store: FeatureStore) -> Panel:
 @pytest.mark.parametrize("group", [1, 2, 7, 50, 1000])
 @pytest.mark.parametrize("max_gap_ns", [None, 2 * SECOND, 10**15])
 def test_windows_are_those_of_the_panel_however_rows_are_grouped(
-    tmp_path: Path, group: int, max_gap_ns: int | None
+    tmp_path_factory: pytest.TempPathFactory, group: int, max_gap_ns: int | None
 ) -> None:
-    store = gapped_store(tmp_path, group=group)
+    store = gapped_store(tmp_path_factory.getbasetemp() / f"groups of {group}", group=group)
     starts, gap = panel_windows(load_panel(store, FEATURES), lookback=5, horizon=2, max_gap_ns=max_gap_ns)
     found = scan(StoredRows(store, FEATURES), max_gap_ns=max_gap_ns)
     assert found.windows(5, 2).starts().tolist() == starts.tolist()

@@ -9,11 +9,13 @@ import pytest
 from pipelines.batches import WindowLoader
 from pipelines.errors import DataError
 from pipelines.labels import label_rows
+from pipelines.objects import located
 from pipelines.panel import WindowSet, load_panel, panel_windows
 from pipelines.row_groups import StoredRows
 from pipelines.scaling import Scaler
 from pipelines.scan import scan
-from pipelines.streamed import StreamedWindows
+from pipelines.splits import covered_rows
+from pipelines.streamed import StreamedWindows, is_streamed, memory_needed
 from pipelines.window_runs import WindowRuns
 from tests.pipelines.row_stores import FEATURES, gapped_store
 
@@ -70,12 +72,11 @@ def assert_same(ours: Batches, expected: Batches) -> None:
 
 
 @pytest.mark.parametrize("group", [1, 2, 7, 50, 1000])
-@pytest.mark.parametrize("run_rows", [1, 20, 10**6])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("run_rows", "weighted"), [(1, False), (20, True), (10**6, False)])
 def test_each_epoch_holds_every_window_once_with_the_bits_of_memory(
-    tmp_path: Path, group: int, run_rows: int, weighted: bool
+    tmp_path_factory: pytest.TempPathFactory, group: int, run_rows: int, weighted: bool
 ) -> None:
-    world = World(tmp_path, group, run_rows, weighted)
+    world = World(tmp_path_factory.getbasetemp() / f"groups of {group}", group, run_rows, weighted)
     in_order = copied(WindowLoader(world.memory, batch_size=16, seed=None))
     assert_same(copied(WindowLoader(world.streamed, batch_size=16, seed=None)), in_order)
     loader = WindowLoader(world.streamed, batch_size=16, seed=3)
@@ -166,3 +167,48 @@ def test_a_file_that_vanishes_while_it_is_streamed_is_named(tmp_path: Path) -> N
     next((tmp_path / "store" / "symbol=DDD").rglob("*.parquet")).unlink()
     with pytest.raises(DataError, match="missing; rebuild the store"):
         copied(WindowLoader(world.streamed, batch_size=8, seed=1))
+
+
+def test_windows_are_streamed_where_their_rows_exceed_the_budget(tmp_path: Path) -> None:
+    store = gapped_store(tmp_path)
+    needed = memory_needed(store, 2)
+    assert needed == len(StoredRows(store, FEATURES)) * (3 * 2 * 4 + 64)
+    assert not is_streamed(store, FEATURES, budget=needed)
+    assert is_streamed(store, FEATURES, budget=needed - 1)
+    assert is_streamed(store, FEATURES, budget=needed, placement="stream")
+    assert not is_streamed(store, FEATURES, budget=0, placement="memory")
+
+
+@pytest.mark.parametrize("group", [1, 7, 1000])
+def test_a_scaler_sees_the_rows_of_windows_once(tmp_path: Path, group: int) -> None:
+    world = World(tmp_path, group)
+    starts = world.memory.runs.starts()[10:-40]
+    rows = covered_rows(starts, LOOKBACK, len(world.rows))
+    panel = load_panel(world.store, FEATURES)
+    blocks = list(world.rows.held_by(WindowRuns.of_starts(starts), LOOKBACK))
+    np.testing.assert_array_equal(np.concatenate(blocks), panel.matrix[rows])
+    fitted = Scaler.fit_blocks(blocks, FEATURES)
+    expected = Scaler.fit(panel.matrix[rows], FEATURES)
+    assert fitted.samples == expected.samples
+    for name in ("center", "scale", "variance"):
+        np.testing.assert_allclose(getattr(fitted, name), getattr(expected, name), rtol=1e-12)
+
+
+def test_a_scaler_of_no_rows_is_refused() -> None:
+    with pytest.raises(DataError, match="scaler: no training rows"):
+        Scaler.fit_blocks([], FEATURES)
+
+
+def test_a_store_whose_rows_are_computed_is_refused(tmp_path: Path) -> None:
+    store = gapped_store(tmp_path)
+    for file in store.manifest["files"]:
+        del file["path"]
+    with pytest.raises(DataError, match=r"load them into memory, or build it with store\.materialize: all"):
+        StoredRows(store, FEATURES)
+
+
+def test_a_store_in_a_bucket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = gapped_store(tmp_path)
+    monkeypatch.setattr(store, "locate", lambda path: located(f"s3://bucket/store/{path}"))
+    with pytest.raises(DataError, match=r"s3://bucket/store/symbol=AAA/.*: windows are streamed from files on disk"):
+        StoredRows(store, FEATURES)
