@@ -6,7 +6,7 @@ The order is computed, not kept, so a loader begins at any (epoch, step) as if i
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from pipelines.errors import DataError
 from pipelines.window_runs import WindowRuns
 
 Floats32 = NDArray[np.float32]
+Item = TypeVar("Item")
 
 
 class Batch(NamedTuple):
@@ -233,14 +234,14 @@ def _cut(batch: Batch, begin: int, end: int) -> Batch:
     return Batch(batch.inputs[begin:end], batch.targets[begin:end], weights)
 
 
-class Metered(Iterator[Batch]):
-    """Batches, and the share of time that their taker spent waiting for them.
+class Metered(Iterator[Item]):
+    """Batches of any kind, and the share of time that their taker spent waiting for them.
 
     Attributes:
         waited: seconds inside the iterator. worked: seconds between its batches.
     """
 
-    def __init__(self, batches: Iterator[Batch], clock: Callable[[], float]) -> None:
+    def __init__(self, batches: Iterator[Item], clock: Callable[[], float]) -> None:
         """
         Args:
             clock: seconds that only grow, such as `time.perf_counter`.
@@ -249,7 +250,7 @@ class Metered(Iterator[Batch]):
         self._given: float | None = None
         self.waited = self.worked = 0.0
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> Item:
         asked = self._clock()
         if self._given is not None:
             self.worked += asked - self._given
