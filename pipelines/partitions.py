@@ -21,6 +21,7 @@ from pipelines import ledger, parts, sessions
 from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
+from pipelines.gathering import Gathering, Gatherings
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.objects import Location
 from pipelines.parquet_writer import Columns
@@ -28,7 +29,6 @@ from pipelines.parts import Entry, Period
 from pipelines.prints import Judged, PrintJudge
 from pipelines.quality import parted, placed_rejected, reason_counts, refuse
 from pipelines.reasons import OUTLIER_PRINT, OUTSIDE_SESSION
-from pipelines.row_groups import Gathering, Gatherings
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 from pipelines.store import written_columns
 

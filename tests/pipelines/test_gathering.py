@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipelines import row_groups
-from pipelines.row_groups import Gathering, Gatherings
+from pipelines import gathering
+from pipelines.gathering import Gathering, Gatherings
 
 DTYPES = {"timestamp": np.dtype(np.int64), "close": np.dtype(np.float64)}
 
@@ -18,7 +18,7 @@ def gather(group: Gathering, rows: range, cut: int) -> None:
 
 @pytest.mark.parametrize("cut", [1, 3, 10])
 def test_rows_come_out_as_they_went_in_however_much_room_there_was(monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
-    monkeypatch.setattr(row_groups, "_FIRST_ROWS", 4)
+    monkeypatch.setattr(gathering, "_FIRST_ROWS", 4)
     group = Gathering(DTYPES, ["up", "down"], 10)
     gather(group, range(10), cut)
     assert group.is_full
