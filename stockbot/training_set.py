@@ -65,8 +65,8 @@ class TrainingSet:
 
         Acting on predictions must not depend on how large the move will have been.
         """
-        windows, horizon = self.config.windows.lookback, self.config.labels.horizon
-        every, _ = panel_windows(self.panel, lookback=windows, horizon=horizon, max_gap_ns=self.max_gap_ns)
+        lookback, horizon = self.config.windows.lookback, self.config.labels.horizon
+        every, _ = panel_windows(self.panel, lookback=lookback, horizon=horizon, max_gap_ns=self.max_gap_ns)
         symbol = np.searchsorted(self.panel.offsets, starts, side="right") - 1
         spans = [mine[[0, -1]] for one in np.unique(symbol) if len(mine := starts[symbol == one])]
         return np.concatenate([every[(every >= first) & (every <= last)] for first, last in spans])

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pipelines.errors import DataError
 from pipelines.panel import Panel
 from pipelines.scaling import BLOCK_ROWS, Scaler
-from pipelines.splits import iso
+from pipelines.splits import auto_max_gap, iso
 from stockbot.audit.report import Check
-from stockbot.training_set import TrainingSet
+from stockbot.training_set import TrainingSet, max_gap
 
 PARTS = ("train", "validation", "test")
 LABEL_TOLERANCE = 1e-12  # of a log return: what another order of the same operations may change
@@ -43,6 +43,7 @@ def windows(data: TrainingSet) -> Check:
         for what, breaks in _breaks(panel, data.max_gap_ns).items()
         if len(bad := every[_crossing(breaks, every, span)])
     ]
+    problems += _other_gap(data)
     again = len(every) - len(np.unique(every))
     if again:
         problems.append(f"{again:,} windows are in a part twice, or in two parts")
@@ -114,6 +115,13 @@ def _all_inside(data: TrainingSet, parts: Iterable[Rows]) -> bool:
 
 def _span(data: TrainingSet) -> int:
     return data.config.windows.lookback + data.config.labels.horizon
+
+
+def _other_gap(data: TrainingSet) -> Iterator[str]:
+    stated = max_gap(data.config)
+    allowed = auto_max_gap(data.panel.timestamp, data.panel.offsets) if stated is None else stated
+    if data.max_gap_ns != allowed:
+        yield f"pauses of {data.max_gap_ns / 1e9:g} s may lie in windows, windows.max_gap says {allowed / 1e9:g} s"
 
 
 def _held(starts: Rows, lookback: int, rows: int) -> Rows:

@@ -90,10 +90,16 @@ def command(
             artifacts or Path(config.paths.artifacts),
             device=device,
             progress=advance,
-            report=lambda line: click.echo(line, err=True),
+            report=_say,
         )
     test = {name: value for name, value in result.metrics["test"].items() if name not in ("baselines", "statistics")}
     baselines = {name: scores["loss"] for name, scores in result.metrics["test"]["baselines"].items()}
     verdict = {"baseline_losses": baselines, "verdict": judge(result.metrics["test"])}
     summary = {"model": result.model_id, "path": str(result.path), "run": str(result.run)}
     emit({**summary, "best_epoch": result.metrics["best_epoch"], "test": test, **verdict}, as_json)
+
+
+def _say(line: str) -> None:
+    """A line of the log; in red what speaks against the model."""
+    is_bad = "does NOT beat" in line or line.startswith(("FAIL", "audit skipped"))
+    click.secho(line, err=True, fg="red" if is_bad else None)

@@ -226,6 +226,10 @@ def window_over_a_gap(data: TrainingSet) -> TrainingSet:
     return dataclasses.replace(data, max_gap_ns=10**9 - 1)
 
 
+def any_gap_at_all(data: TrainingSet) -> TrainingSet:
+    return dataclasses.replace(data, max_gap_ns=10**18)
+
+
 def window_over_two_sessions(data: TrainingSet) -> TrainingSet:
     session = np.arange(520) // 50
     return dataclasses.replace(data, panel=dataclasses.replace(data.panel, session=session))
@@ -272,6 +276,7 @@ def windows_twice(data: TrainingSet) -> TrainingSet:
         (prices_of_another_time, "replay", "close of AAA at 2024-01-01T00:00:00Z is"),
         (window_over_two_symbols, "windows", "spans two symbols"),
         (window_over_a_gap, "windows", "spans a gap of more than 1 s"),
+        (any_gap_at_all, "windows", "pauses of 1e+09 s may lie in windows, windows.max_gap says 300 s"),
         (window_over_two_sessions, "windows", "spans two sessions"),
         (window_without_a_value, "windows", "spans a row without a value"),
         (windows_twice, "windows", "74 windows are in a part twice, or in two parts"),
