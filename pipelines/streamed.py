@@ -22,7 +22,7 @@ from pipelines.scaling import Scaler
 from pipelines.store import FeatureStore
 from pipelines.window_runs import WindowRuns
 
-RUN_ROWS = 375_000  # three row groups, 24 MB of 16 features; two such runs are in memory, and one that is decoded
+RUN_ROWS = 500_000  # four row groups, 32 MB of 16 features: two such runs are in memory
 
 Targets = Callable[[NDArray[np.float64]], NDArray[np.float32]]  # close (rows,) to (rows, target_dim)
 
