@@ -248,6 +248,8 @@ class Config(_Section):
     def _loss_and_metrics_fit_objective(self) -> Self:
         objective, metrics = self.labels.objective, self.model.metrics
         _require_fitting("loss", [self.model.loss], [*LOSSES[objective], "auto"], objective)
+        if "class" in self.training.weights and objective != "direction":
+            raise ValueError(f"`training.weights`: expected class for labels.objective direction alone, received {objective}")
         _require_fitting("metrics", [] if metrics == "auto" else metrics, METRICS[objective], objective)
         return self
 

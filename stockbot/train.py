@@ -121,12 +121,12 @@ def _train(
     log.line(f"config {_config_hash(data.config)}  features {len(data.panel.features)}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
     audit = audited(data, store, log.line)
-    fitted = fit_model(data, staging, device=device, progress=progress, report=log.line)
+    fitted = fit_model(data, staging, device=device, run=run, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
     metrics = _metrics(data, model, fitted, count_runs(artifacts))
     _log_metrics(log, metrics)
     _write_documents(data, staging)
-    manifest = _manifest(data, store, metrics, difference) | {"audit": audit}
+    manifest = _manifest(data, store, metrics, difference) | {"audit": audit, "training": fitted.about}
     (staging / LOG).write_bytes(log.path.read_bytes())
     model_id, path = seal(staging, artifacts / "models", manifest)
     return TrainResult(model_id, path, run, manifest, metrics)

@@ -48,7 +48,12 @@ class Steps:
     def variables(self) -> list[Any]:
         """All that a step of training reads and changes."""
         scale = self._scale.variables if self._scale is not None else []
-        return [*self.model.variables, *self.model.optimizer.variables, *self.figures.variables, *scale]
+        return [*self.exported, *self.figures.variables, *scale]
+
+    @property
+    def exported(self) -> list[Any]:
+        """Those of the model and of its optimizer, which the files of Keras hold."""
+        return [*self.model.variables, *self.model.optimizer.variables]
 
     def train(self, shares: "list[Any]", size: int, number: int) -> None:
         """Learn from a batch.
