@@ -336,6 +336,11 @@ def window_rows(first: Integers, before: Integers, indices: Integers) -> Integer
     return np.array([rows[index] for index in indices], np.int64)
 
 
+def scaled_rows(columns: Sequence[NDArray[Any]], center: Floats, scale: Floats) -> NDArray[np.float32]:
+    rows = np.array(columns, np.float64).T
+    return ((rows - center) / scale).astype(np.float32)
+
+
 def permutation(count: int, *, seed: int, epoch: int) -> Integers:
     keep, golden = (1 << 64) - 1, 0x9E3779B97F4A7C15
     first, second = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

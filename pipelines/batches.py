@@ -4,21 +4,22 @@ Windows are never stored: a batch is gathered from the rows when its turn comes,
 The order is computed, not kept, so a loader begins at any (epoch, step) as if it had delivered all that lies before.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.arrays import Integers
-from kernels.permutation import permuted
+from kernels.permutation import permutation, permuted
 from kernels.windows import copy_windows, locate_windows
 from pipelines.buffers import BufferPool
 from pipelines.errors import DataError
 from pipelines.window_runs import WindowRuns
 
 Floats32 = NDArray[np.float32]
+Item = TypeVar("Item")
 
 
 class Batch(NamedTuple):
@@ -71,7 +72,22 @@ class Piece:
             copy_windows(self.weights[:, None], starts, batch.weights[:, None, None])
 
 
-Part = tuple[Piece, int, int]  # the windows at these places of a piece's order
+class Part(NamedTuple):
+    """The windows at places `begin` to before `end` of a piece's order, which go to places `at` and after of a batch.
+
+    `is_last`: the batch is whole then.
+    """
+
+    piece: Piece
+    begin: int
+    end: int
+    at: int
+    is_last: bool
+
+    @property
+    def size(self) -> int:
+        """Windows of the batch so far, these among them."""
+        return self.at + self.end - self.begin
 
 
 class Windows(Protocol):
@@ -95,6 +111,24 @@ class Windows(Protocol):
     def pieces(self, seed: int | None, epoch: int, skip: int) -> Iterator[Piece]:
         """All windows once, but for the first `skip` of the epoch's order; in the order of time where seed is None."""
         ...
+
+
+class Turn(NamedTuple):
+    """Which of many pieces has its turn, in which order its windows come, and how many were delivered already."""
+
+    number: int
+    order: tuple[int, int] | None
+    skip: int
+
+
+def turns(windows: Sequence[int], seed: int | None, epoch: int, skip: int) -> Iterator[Turn]:
+    """The order of an epoch for pieces of so many windows, but for the first `skip` windows of it."""
+    name = epoch * (len(windows) + 1)  # of permutations an epoch has one for the pieces, and one for each of them
+    numbers = range(len(windows)) if seed is None else permutation(len(windows), seed=seed, epoch=name).tolist()
+    for number in numbers:
+        if skip < windows[number]:
+            yield Turn(number, None if seed is None else (seed, name + 1 + number), max(skip, 0))
+        skip -= windows[number]
 
 
 class WindowLoader:
@@ -148,7 +182,12 @@ class WindowLoader:
             DataError: there is no such step.
         """
         self.check_position(epochs, epoch, step)
-        return self._from(epochs, epoch, step)
+        return self._batches(self.parts(epochs=epochs, epoch=epoch, step=step))
+
+    def parts(self, *, epochs: int = 1, epoch: int = 0, step: int = 0) -> Iterator[Part]:
+        """What the same batches are made of: a batch may begin in one piece and end in others."""
+        for number in range(epoch, epochs):
+            yield from self._parts_of(number, step if number == epoch else 0)
 
     def check_position(self, epochs: int, epoch: int, step: int) -> None:
         """Raises DataError when a run of so many epochs has no such step, and is not just at an epoch's end."""
@@ -158,39 +197,34 @@ class WindowLoader:
                 f"{epochs}: the position is of another run"
             )
 
-    def _from(self, epochs: int, epoch: int, step: int) -> Iterator[Batch]:
-        for number in range(epoch, epochs):
-            yield from self._epoch(number, step if number == epoch else 0)
+    def _batches(self, parts: Iterator[Part]) -> Iterator[Batch]:
+        filling: list[Batch] = []
+        for part in parts:
+            filling = filling or [self._empty()]
+            part.piece.fill(_cut(filling[0], part.at, part.size), part.begin, part.end)
+            size, is_last = part.size, part.is_last
+            del part  # its rows make room for others
+            if is_last:
+                yield _cut(filling.pop(), 0, size)  # held by nobody but its taker
 
-    def _epoch(self, epoch: int, step: int) -> Iterator[Batch]:
-        for parts in self.parts(epoch, step):
-            yield self._gathered(parts)  # and held by nobody but its taker
+    def _parts_of(self, epoch: int, step: int) -> Iterator[Part]:
+        left = min(self.steps_per_epoch * self.batch_size, len(self.windows)) - step * self.batch_size
+        at = 0
+        for piece in self.windows.pieces(self.seed, epoch, step * self.batch_size) if left > 0 else ():
+            begin = piece.skip
+            while left and begin < len(piece.runs):
+                taken = min(self.batch_size - at, len(piece.runs) - begin, left)
+                left -= taken
+                is_last = at + taken == self.batch_size or not left
+                yield Part(piece, begin, begin + taken, at, is_last)
+                begin, at = begin + taken, 0 if is_last else at + taken
+            del piece
+            if not left:
+                return
 
-    def _gathered(self, parts: list[Part]) -> Batch:
+    def _empty(self) -> Batch:
         inputs, targets, *weights = self._pool.take()
-        batch = Batch(inputs, targets, weights[0] if weights else None)
-        filled = 0
-        for piece, begin, end in parts:
-            piece.fill(_cut(batch, filled, filled + end - begin), begin, end)
-            filled += end - begin
-        return _cut(batch, 0, filled)
-
-    def parts(self, epoch: int, step: int) -> Iterator[list[Part]]:
-        """What each batch of an epoch is made of, from a step on: it may begin in one piece and end in others."""
-        steps = self.steps_per_epoch - step
-        parts: list[Part] = []
-        missing = self.batch_size
-        for piece in self.windows.pieces(self.seed, epoch, step * self.batch_size) if steps else ():
-            at = piece.skip
-            while steps and at < len(piece.runs):
-                taken = min(missing, len(piece.runs) - at)
-                parts.append((piece, at, at + taken))
-                at, missing = at + taken, missing - taken
-                if not missing:
-                    yield parts
-                    parts, missing, steps = [], self.batch_size, steps - 1
-        if steps and parts:
-            yield parts
+        return Batch(inputs, targets, weights[0] if weights else None)
 
 
 def _cut(batch: Batch, begin: int, end: int) -> Batch:
@@ -200,14 +234,14 @@ def _cut(batch: Batch, begin: int, end: int) -> Batch:
     return Batch(batch.inputs[begin:end], batch.targets[begin:end], weights)
 
 
-class Metered(Iterator[Batch]):
-    """Batches, and the share of time that their taker spent waiting for them.
+class Metered(Iterator[Item]):
+    """Batches of any kind, and the share of time that their taker spent waiting for them.
 
     Attributes:
         waited: seconds inside the iterator. worked: seconds between its batches.
     """
 
-    def __init__(self, batches: Iterator[Batch], clock: Callable[[], float]) -> None:
+    def __init__(self, batches: Iterator[Item], clock: Callable[[], float]) -> None:
         """
         Args:
             clock: seconds that only grow, such as `time.perf_counter`.
@@ -216,7 +250,7 @@ class Metered(Iterator[Batch]):
         self._given: float | None = None
         self.waited = self.worked = 0.0
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> Item:
         asked = self._clock()
         if self._given is not None:
             self.worked += asked - self._given

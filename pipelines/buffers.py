@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 from itertools import accumulate
 from typing import Any
 
@@ -36,6 +37,7 @@ class BufferPool:
         sizes = [-(-math.prod(shape) // step) * step for shape in shapes]
         self._offsets = [0, *accumulate(sizes)]
         self._blocks: list[NDArray[Any]] = []
+        self._taking = threading.Lock()
 
     def __len__(self) -> int:
         """Blocks so far."""
@@ -43,9 +45,10 @@ class BufferPool:
 
     def take(self) -> list[NDArray[np.float32]]:
         """Arrays of the shapes that nobody else looks at; their content is arbitrary."""
-        whole = self._unused()
-        parts = zip(self._offsets, self._shapes, strict=False)
-        return [whole[start : start + math.prod(shape)].reshape(shape) for start, shape in parts]
+        with self._taking:  # of two threads that look for one, both could find the same
+            whole = self._unused()
+            parts = zip(self._offsets, self._shapes, strict=False)
+            return [whole[start : start + math.prod(shape)].reshape(shape) for start, shape in parts]
 
     def _unused(self) -> NDArray[Any]:
         for block in self._blocks:  # the first before the last: it is the one that the caches still hold

@@ -1,14 +1,14 @@
 """Batches of windows as tensors and as a `tf.data.Dataset`. The one file of the data layer that needs TensorFlow."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kernels.memory import is_aligned
-from pipelines.batches import Batch, WindowLoader
+from kernels.memory import aligned, is_aligned
+from pipelines.batches import Batch, Part, Piece, WindowLoader
 
 PREFETCHED_BATCHES = 2
 _OPEN = 4  # iterators of one dataset that go on without a new beginning: of training, and of what looks on
@@ -105,3 +105,87 @@ class _Cursors:
         if len(self._waiting) > _OPEN:
             self._waiting.popitem(last=False)
         return made
+
+
+class DeviceBatches:
+    """The batches of a loader gathered on the devices that train: rows are sent once and stay, or a piece of them at a
+    time; of a window only the number of its first row is sent with its batch.
+
+    Attributes:
+        loader: whose batches they are, to the bit. Where the rows are too many for a device its windows come in pieces
+            (`slabs.SlabWindows`, `streamed.StreamedWindows`), two of which are on each device at most.
+        devices: TensorFlow's names. windows: delivered so far. shipped: bytes sent for them, to all devices.
+    """
+
+    def __init__(self, loader: WindowLoader, devices: Sequence[str]) -> None:
+        self.loader, self.devices = loader, list(devices)
+        self.windows = self.shipped = 0
+        self._resident: list[tuple[np.ndarray, list[Tensors]]] = []
+
+    @property
+    def bytes_per_window(self) -> float:
+        """Sent so far for each window; compare `WindowLoader.bytes_per_window`."""
+        return self.shipped / self.windows if self.windows else 0.0
+
+    def batches(self, *, epochs: int = 1, epoch: int = 0, step: int = 0) -> Iterator[list[Tensors]]:
+        """Each batch as one share for each device, in order and as even as can be; positions as `WindowLoader.batches`.
+
+        Raises:
+            DataError: there is no such step.
+        """
+        self.loader.check_position(epochs, epoch, step)
+        return self._shares(self.loader.parts(epochs=epochs, epoch=epoch, step=step))
+
+    def _shares(self, parts: Iterator[Part]) -> Iterator[list[Tensors]]:
+        gathered: list[tuple[list[Tensors], np.ndarray]] = []
+        for part in parts:
+            gathered.append((self._placed(part.piece), part.piece.starts(part.begin, part.end)))
+            size, is_last = part.size, part.is_last
+            del part
+            if is_last:
+                self.windows += size
+                yield [self._share(gathered, number, size) for number in range(len(self.devices))]
+                gathered = []
+
+    def _placed(self, piece: Piece) -> list[Tensors]:
+        """The rows of a piece on each device."""
+        for matrix, placed in self._resident:
+            if matrix is piece.matrix:
+                return placed
+        arrays = [array for array in (piece.matrix, piece.targets, piece.weights) if array is not None]
+        shared = [shared_tensor(aligned(array)) for array in arrays]
+        placed = [tuple(_on(device, tensor) for tensor in shared) for device in self.devices]
+        self.shipped += len(self.devices) * sum(array.nbytes for array in arrays)
+        self._resident = [*self._resident[-1:], (piece.matrix, placed)]
+        return placed
+
+    def _share(self, gathered: list[tuple[list[Tensors], np.ndarray]], number: int, size: int) -> Tensors:
+        """What one device gets of a batch: it gathers from every piece that the batch was taken from."""
+        begin, end = (size * edge // len(self.devices) for edge in (number, number + 1))
+        made: list[Tensors] = []
+        at = 0
+        for place, (placed, starts) in enumerate(gathered, start=1):
+            chosen = starts[max(begin - at, 0) : max(end - at, 0)]
+            at += len(starts)
+            if len(chosen) or (not made and place == len(gathered)):  # a short batch may leave nothing for a device
+                made.append(self._windows_at(placed, number, chosen))
+        return made[0] if len(made) == 1 else tuple(tf.concat(tensors, axis=0) for tensors in zip(*made, strict=True))
+
+    def _windows_at(self, placed: list[Tensors], number: int, starts: np.ndarray) -> Tensors:
+        self.shipped += starts.nbytes
+        with tf.device(self.devices[number]):
+            # int64: TensorFlow adds int32 on the host even where they lie on a GPU
+            return tuple(_gather(placed[number], tf.constant(starts, tf.int64), self.loader.windows.lookback))
+
+
+def _on(device: str, tensor: "tf.Tensor") -> "tf.Tensor":
+    with tf.device(device):
+        return tf.identity(tensor)
+
+
+@tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+def _gather(rows: Tensors, starts: "tf.Tensor", lookback: int) -> "list[tf.Tensor]":
+    """The windows that begin at these rows; targets and weights are of their last rows."""
+    matrix, *of_decisions = rows
+    windows = tf.gather(matrix, starts[:, None] + tf.range(lookback, dtype=tf.int64))
+    return [windows, *(tf.gather(values, starts + (lookback - 1)) for values in of_decisions)]

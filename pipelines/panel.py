@@ -107,11 +107,10 @@ class WindowSet:
 
     def require_finite(self, columns: Sequence[str], row_name: Callable[[int], str]) -> None:
         """Raises DataError naming the first value, in a window or as its target, that is NaN or infinite."""
-        decisions = WindowRuns(self.runs.first + self.lookback - 1, self.runs.before)
         names = [f"target {number}" for number in range(self.target_dim)]
         for matrix, runs, rows, named in (
             (self.matrix, self.runs, self.lookback, columns),
-            (self.targets, decisions, 1, names),
+            (self.targets, self.runs.moved(self.lookback - 1), 1, names),
         ):
             row, column = first_not_finite(matrix, runs.first, runs.before, rows)
             if row >= 0:

@@ -1,6 +1,6 @@
 """Feature scaling: fitted by scikit-learn on training rows, kept as plain numbers, applied in float64."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -58,6 +58,22 @@ class Scaler:
         center = fitted.mean_ if kind == "standard" else fitted.center_
         variance = fitted.var_ if kind == "standard" else None
         return cls(kind, tuple(columns), center, fitted.scale_, variance, len(rows))
+
+    @classmethod
+    def fit_blocks(cls, blocks: Iterable[np.ndarray], columns: Sequence[str]) -> "Scaler":
+        """The standard scaler of rows that come in blocks; it equals that of `fit` but for rounding.
+
+        Raises:
+            DataError: as `fit`. The robust scaler has to see all rows at once.
+        """
+        fitted, samples = StandardScaler(), 0
+        for block in blocks:
+            _check_rows(block, columns, "row {} of a block".format)
+            fitted.partial_fit(block.astype(np.float64))
+            samples += len(block)
+        if not samples:
+            raise DataError("scaler: no training rows: expected at least one; use more data or change split.*")
+        return cls("standard", tuple(columns), fitted.mean_, fitted.scale_, fitted.var_, samples)
 
     def transform(self, matrix: np.ndarray) -> np.ndarray:
         """Scaled copy, (rows, features) float32, aligned, computed in float64; NaN stays NaN.

@@ -4,6 +4,7 @@ A panel holds the rows of all symbols one after another; `offsets` (symbols + 1,
 A window is LOOKBACK rows; its decision row is its last one; its label row lies HORIZON rows later.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -50,7 +51,21 @@ def auto_max_gap(timestamp: np.ndarray, offsets: np.ndarray) -> int:
     steps = _positive_steps(timestamp, offsets)
     if len(steps) == 0:
         return AUTO_GAP_FLOOR_NS
-    usual = float(np.quantile(steps, AUTO_GAP_QUANTILE))
+    return _gap_of(float(np.quantile(steps, AUTO_GAP_QUANTILE)))
+
+
+def auto_max_gap_of(steps: Mapping[int, int]) -> int:
+    """As `auto_max_gap`, of positive steps that were counted: how often each length occurs."""
+    if not steps:
+        return AUTO_GAP_FLOOR_NS
+    lengths = np.array(sorted(steps), np.int64)
+    before = np.cumsum([steps[int(length)] for length in lengths])
+    place, rest = divmod((int(before[-1]) - 1) * AUTO_GAP_QUANTILE, 1.0)
+    around = lengths[np.searchsorted(before, [int(place), min(int(place) + 1, int(before[-1]) - 1)], side="right")]
+    return _gap_of(float(np.quantile(around, rest)))
+
+
+def _gap_of(usual: float) -> int:
     return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * usual))
 
 
@@ -127,7 +142,11 @@ def temporal_boundaries(starts: np.ndarray, time: np.ndarray, *, span: int, vali
     begins, ends = time[starts], time[starts + span - 1]
     everything = np.ones(len(starts), dtype=bool)
     test_ns = _boundary(test, begins, everything)
-    validation_ns = _boundary(validation, begins, ends < test_ns)
+    return ordered_boundaries(_boundary(validation, begins, ends < test_ns), test_ns, validation=validation, test=test)
+
+
+def ordered_boundaries(validation_ns: int, test_ns: int, *, validation: Cut, test: Cut) -> Boundaries:
+    """The boundaries that two cuts came to. Raises DataError when they are not in order."""
     if validation_ns >= test_ns:
         raise DataError(
             f"split: validation begins at {iso(validation_ns)}, not before test at {iso(test_ns)}: "
@@ -157,8 +176,8 @@ def split_windows(
         span: rows of a window with its label, LOOKBACK + HORIZON.
     """
     symbol = np.searchsorted(offsets, starts, side="right") - 1
-    validation_row = _first_rows(time, offsets, boundaries.validation_ns)[symbol]
-    test_row = _first_rows(time, offsets, boundaries.test_ns)[symbol]
+    validation_row = first_rows(time, offsets, boundaries.validation_ns)[symbol]
+    test_row = first_rows(time, offsets, boundaries.test_ns)[symbol]
     end = starts + span
     return Split(
         train=starts[end <= validation_row],
@@ -261,14 +280,19 @@ def _boundary(cut: Cut, begins: np.ndarray, eligible: np.ndarray) -> int:
     """An ISO date as it is; a share as the begin of that many last eligible windows."""
     if not isinstance(cut, int | float):
         return instant_ns(cut)
-    wanted = round(float(cut) * len(begins))
     candidates = np.sort(begins[eligible])
-    if not 0 < wanted <= len(candidates):
+    return int(candidates[len(candidates) - share_of(cut, len(begins), len(candidates))])
+
+
+def share_of(cut: float, windows: int, left: int) -> int:
+    """How many windows a share of all is. Raises DataError when it is none, or more than are left for it."""
+    wanted = round(float(cut) * windows)
+    if not 0 < wanted <= left:
         raise DataError(
-            f"split: a share of {cut} is {wanted} windows, but {len(candidates)} of {len(begins)} are left "
+            f"split: a share of {cut} is {wanted} windows, but {left} of {windows} are left "
             f"for it: use more data, a shorter windows.lookback or another split"
         )
-    return int(candidates[len(candidates) - wanted])
+    return wanted
 
 
 def _stretches(begins: np.ndarray, folds: int) -> list[int]:
@@ -286,10 +310,10 @@ def _stretches(begins: np.ndarray, folds: int) -> list[int]:
 def _ends_before(starts: np.ndarray, time: np.ndarray, offsets: np.ndarray, instant: int, rows: int) -> np.ndarray:
     """Which windows, taken as so many rows, end before the first row of their symbol at or after the instant."""
     symbol = np.searchsorted(offsets, starts, side="right") - 1
-    return np.asarray(starts + rows <= _first_rows(time, offsets, instant)[symbol])
+    return np.asarray(starts + rows <= first_rows(time, offsets, instant)[symbol])
 
 
-def _first_rows(time: np.ndarray, offsets: np.ndarray, instant: int) -> np.ndarray:
+def first_rows(time: np.ndarray, offsets: np.ndarray, instant: int) -> np.ndarray:
     """First row at or after the instant, for each symbol (its end where there is none)."""
     firsts = [begin + np.searchsorted(time[begin:end], instant) for begin, end in pairwise(offsets)]
     return np.array(firsts, dtype=np.int64)

@@ -49,8 +49,30 @@ class WindowRuns:
             locate_windows(self.first, self.before, numbers, numbers)
         return numbers
 
+    @property
+    def ends(self) -> Integers:
+        """(runs,) int64, the row after the first row of the last window of each run."""
+        return self.first + self.counts
+
+    def clipped(self, low: Integers | int, high: Integers | int) -> "WindowRuns":
+        """The windows whose first rows are `low` to before `high`, which may differ from run to run."""
+        first = np.maximum(self.first, low)
+        return WindowRuns.of_counts(first, np.minimum(self.ends, high) - first)
+
+    def moved(self, rows: int) -> "WindowRuns":
+        """Windows that begin so many rows later."""
+        return WindowRuns(self.first + rows, self.before)
+
+    def shared_with(self, other: "WindowRuns") -> "WindowRuns":
+        """The windows that are among the others too; no window is twice in either."""
+        edges = np.concatenate([self.first, other.first, self.ends, other.ends])
+        opens = len(self.first) + len(other.first)
+        order = np.argsort(edges, kind="stable")
+        open_after = np.cumsum(np.where(order < opens, 1, -1))
+        begins = edges[order]
+        lengths = np.append(begins[1:], 0) - begins
+        return WindowRuns.of_counts(begins, np.where(open_after == 2, lengths, 0))
+
     def within(self, begin: int, end: int) -> "WindowRuns":
         """The windows whose first rows are `begin` to before `end`; rows count from `begin` on."""
-        low = np.maximum(self.first, begin)
-        high = np.minimum(self.first + self.counts, end)
-        return WindowRuns.of_counts(low - begin, high - low)
+        return self.clipped(begin, end).moved(-begin)

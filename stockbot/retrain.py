@@ -97,6 +97,11 @@ def _refresh_store(
     unseen = [path for path in expand_sources(sources) if sha256_file(path) not in known]
     if not unseen:
         return store, store.snapshot
+    if store.manifest["materialize"] == "none":  # its rows are those of its sources, which are part of the archive
+        held = [Path(source["path"]) for source in store.manifest["sources"]]
+        whole, _ = build_features([*held, *unseen], config, store_path)
+        result.new_rows = whole.rows_out - store.manifest["rows_out"]
+        return whole.store, store.snapshot
     needs = FeaturePlan(store.features).quotes_needed
     built = append_store(store, read_archive(unseen, source_hints(config), needs=needs))
     result.new_rows = built.rows_out

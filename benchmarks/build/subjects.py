@@ -169,6 +169,44 @@ def csv(bench: Bench, size: Size) -> Result:
     return _plain(found), [goals.at_least("CSV: rate of ours / of Polars' reading", ratio, 0.8)]
 
 
+_STORES = (("all", "none"), ("all", "lz4"), ("all", "zstd"), ("input", "lz4"), ("none", "lz4"))  # what, codec
+
+
+def lazy(bench: Bench, size: Size) -> Result:
+    """Stores whose rows are computed when they are read against those whose rows are written: built, and read."""
+    stores = {
+        f"{what}, {codec}": _ours(codec, "--materialize", what, name=f"{what}, {codec}") for what, codec in _STORES
+    }
+    found = bench.measure(list(stores.values()), size)
+    _show(f"by what the store holds, {size.total:,} ticks", found, {})
+    delivered = _delivered(bench, size, stores)
+    for name, ns in delivered.items():
+        print(f"{name:<30}{ns:>9.1f} ns a row delivered, {1e3 / ns:.1f} M rows/s")
+    written = min(ns for name, ns in delivered.items() if name.startswith("all"))
+    figures = {name: values | {"delivered_ns": delivered[name]} for name, values in _plain(found).items()}
+    return figures, [
+        goals.at_least("none: built, M ticks/s", 1e3 / found["none, lz4"].ns, 20.0),
+        goals.at_least("none: delivered, rate / best written", written / delivered["none, lz4"], 0.8),
+        goals.at_least("input: delivered, rate / best written", written / delivered["input, lz4"], 0.8),
+    ]
+
+
+def _delivered(bench: Bench, size: Size, stores: dict[str, Contender]) -> dict[str, float]:
+    """ns a row of each store, to a consumer of row-major matrices, in turn."""
+    files = [str(file) for file in bench.files(size)]
+    places = {}
+    for name, contender in stores.items():
+        job = bench.job([], contender)
+        places[name] = dataclasses.replace(job, files=files, out=str(processes.emptied(bench.outputs / name)))
+        contender.build(places[name])
+    ns: dict[str, list[float]] = {name: [] for name in stores}
+    for _ in range(bench.rounds):
+        for name, job in places.items():
+            said = processes.run("-m", "benchmarks.build.delivered", str(programs.store_of(job))).said
+            ns[name].append(said["seconds"] / said["rows"] * 1e9)
+    return {name: median(each) for name, each in ns.items()}
+
+
 def _plain(found: dict[str, Figure]) -> dict[str, Any]:
     return {name: dataclasses.asdict(figure) for name, figure in found.items()}
 
@@ -189,9 +227,9 @@ def _show(title: str, found: dict[str, Figure], least: dict[str, float]) -> None
 Subject = Callable[[Bench, Size], Result]
 SUBJECTS: dict[str, Subject] = {
     "check": check, "codecs": codecs, "bars": bars, "archives": archives, "scale": scale, "workers": workers,
-    "append": append, "csv": csv,
+    "append": append, "csv": csv, "lazy": lazy,
 }  # fmt: skip
-_NEEDS = {"workers": "--workers", "append": "--plan", "scale": "--plan"}
+_NEEDS = {"workers": "--workers", "append": "--plan", "scale": "--plan", "lazy": "--materialize"}
 
 
 def possible(names: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -121,3 +122,24 @@ def installed() -> list[Contender]:
         return CONTENDERS
     print("torch: not installed (pip install torch); its index_select is left out")
     return [each for each in CONTENDERS if each.name != TORCH]
+
+
+def epochs_of(loader: WindowLoader) -> Callable[[], int]:
+    """Goes through an epoch after the other, one a call; returns its windows."""
+    epochs = count()
+
+    def once() -> int:
+        epoch = next(epochs)
+        return sum(len(batch.inputs) for batch in loader.batches(epochs=epoch + 1, epoch=epoch))
+
+    return once
+
+
+def mapped(folder: Path, rows: int, batch: int = 1024) -> Callable[[], int]:
+    """Goes through a quarter of the windows of mapped rows, which are all in memory, in an order drawn beforehand."""
+    matrix = np.memmap(folder / "rows.f32", np.float32, "r", shape=(rows, FEATURES))
+    targets = np.memmap(folder / "targets.f32", np.float32, "r", shape=(rows, 1))
+    for begin in range(0, rows, 1 << 16):
+        matrix[begin : begin + (1 << 16)].max()  # reads it
+    batches = gathered(np.asarray(matrix), np.asarray(targets), batch)
+    return lambda: sum(len(next(batches)[0]) for _ in range(rows // 4 // batch))

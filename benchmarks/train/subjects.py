@@ -1,6 +1,9 @@
 """What is measured: each subject prints its table and returns its figures and goals."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +42,61 @@ def loader(bench: Bench) -> Result:
     for batch in BATCHES:
         begins = {each.name: each.make(rows, batch) for each in known}
         figures[f"batch {batch}"] = rates(begins, batch, bench.rounds)
-    _show("thousand windows a second", figures, contenders.BARE)
+    _show("in memory, thousand windows a second", figures, contenders.BARE)
     return figures, _loader_goals(figures["batch 1024"])
+
+
+def stream(bench: Bench) -> Result:
+    """The same windows, of four times as many rows, streamed from a store, in whole passes; and their memory."""
+    from benchmarks.train import contenders, store
+
+    rows = 4 * bench.rows
+    loaders = {codec: store.loader(bench.cache, rows, codec) for codec in store.CODECS}
+    passes = {f"streamed, {codec}": contenders.epochs_of(loader) for codec, loader in loaders.items()}
+    passes["hot memory-mapped gather"] = contenders.mapped(store.folder(bench.cache, rows, "none"), rows)
+    spent: dict[str, list[float]] = {name: [] for name in passes}
+    for _ in range(bench.rounds):
+        for name, once in passes.items():
+            start = process_time()
+            windows = once()
+            spent[name].append(windows / (process_time() - start))
+    found = {name: median(each) for name, each in spent.items()}
+    _show("larger than memory, thousand windows a second", {"batch 1024": found}, "hot memory-mapped gather")
+    memory = {codec: _memory(bench.cache, rows, codec) for codec in store.CODECS}
+    memory["a hundred million windows"] = _memory(bench.cache, rows, "lz4", times=-(-100_000_000 // rows), steps=400)
+    for name, grown in memory.items():
+        print(f"{name:<32}" + "  ".join(f"{part} {value:,.0f}" for part, value in grown.items()))
+    return {"rates": found, "memory": memory}, _stream_goals(found, memory)
+
+
+def _memory(cache: Path, rows: int, codec: str, *, times: int = 1, steps: int = 0) -> dict[str, float]:
+    """MiB, as `benchmarks.train.memory` says."""
+    arguments = [str(cache), str(rows), codec, str(times), str(steps)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.train.memory", *arguments], check=True, capture_output=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+def _stream_goals(found: Mapping[str, float], memory: Mapping[str, Mapping[str, float]]) -> list[goals.Goal]:
+    mapped = found["hot memory-mapped gather"]
+    streamed = {name: rate for name, rate in found.items() if name.startswith("streamed")}
+    passes = {name: grown for name, grown in memory.items() if not name.startswith("a hundred")}
+    unseen = {name: abs(2 * grown["windows"] - grown["seen"]) for name, grown in passes.items()}
+    return [
+        goals.each_at_least(
+            "streamed / hot mapped gather", {name: rate / mapped for name, rate in streamed.items()}, 0.8
+        ),
+        goals.each_at_least("streamed, windows a second", streamed, 1e6),
+        goals.each_at_most("growth of memory, MiB", {name: grown["most"] for name, grown in passes.items()}, 160),
+        goals.each_at_most("growth over two passes, MiB", _growth(passes), 8),
+        goals.each_at_most("windows missed or seen twice", unseen, 0),
+        goals.at_most("a hundred million windows, MiB in all", memory["a hundred million windows"]["peak"], 2000),
+    ]
+
+
+def _growth(passes: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {name: grown["end"] - grown["tenth"] for name, grown in passes.items()}
 
 
 def _loader_goals(found: Mapping[str, float]) -> list[goals.Goal]:
@@ -90,4 +146,4 @@ def _show(title: str, figures: Mapping[str, Mapping[str, float]], bound: str) ->
         print(f"{name:<32}" + "".join(cells))
 
 
-SUBJECTS: dict[str, Callable[[Bench], Result]] = {"loader": loader}
+SUBJECTS: dict[str, Callable[[Bench], Result]] = {"loader": loader, "stream": stream}

@@ -4,16 +4,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.build import processes, rounds, values
+from benchmarks.build import delivered, processes, rounds, values
 from benchmarks.build.check import Check
 from benchmarks.build.job import Job
 from benchmarks.build.processes import BenchError, Usage
-from benchmarks.build.programs import BOUND, PEERS, Program, run_ours, store_of
+from benchmarks.build.programs import BOUND, OURS, PEERS, Program, run_ours, store_of
 from benchmarks.build.rounds import Bench, Contender
 from benchmarks.build.shapes import KINDS, Shape, folder_of
+from pipelines.store import FeatureStore
 
 SMALL = Shape("zstd", 2, 2, 30_000)
 MODES = [(peer, bars) for peer in PEERS for bars in (False, True) if peer.has_bars or not bars]
@@ -146,3 +148,16 @@ def test_an_archive_too_small_to_measure_is_refused(tmp_path: Path) -> None:
     idle = Contender("idle", lambda job: Usage(1.0, 1.0, 10.0, 0, {}), "zstd")
     with pytest.raises(BenchError, match=r"100 ticks take no longer than the beginning, 1.00 s: give more --ticks"):
         Bench(tmp_path, 1).measure([idle], Shape("none", 1, 1, 100))
+
+
+@pytest.mark.parametrize("what", ["all", "input", "none"])
+def test_what_is_delivered_are_the_rows_of_the_store(tmp_path: Path, what: str) -> None:
+    files = Bench(tmp_path, 1).files(Shape("zstd", 2, 1, 5_000))
+    ours = Contender(OURS, lambda job: run_ours(job, ["--materialize", what]), "default")
+    job = Bench(tmp_path, 1).job(files, ours)
+    ours.build(job)
+    store = FeatureStore.open(store_of(job))
+    rows = np.concatenate(list(delivered.matrices(store)))
+    assert rows.flags.c_contiguous
+    expected = [store.read(symbol, store.features).to_numpy() for symbol in store.symbols]
+    np.testing.assert_array_equal(rows, np.concatenate(expected))

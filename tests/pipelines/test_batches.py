@@ -1,7 +1,9 @@
 """Batches hold the right windows, each once an epoch, in an order that seed, epoch and step alone decide."""
 
 import random
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -116,6 +118,19 @@ def test_a_batch_stays_what_it_was_for_as_long_as_any_part_of_it_is_held() -> No
     for number, part, rows, view in held:
         np.testing.assert_array_equal(view, expected[number][part][rows])
     assert 2 < windows.buffers < 40
+
+
+def test_threads_that_share_a_loader_do_not_share_memory() -> None:
+    windows = loader(window_set(500, features=7), 5)
+    expected = [copied(windows.batches(epochs=epoch + 1, epoch=epoch)) for epoch in range(8)]
+
+    def is_right(epoch: int) -> bool:
+        batches = windows.batches(epochs=epoch + 1, epoch=epoch)
+        kept = deque(zip(batches, expected[epoch], strict=True), maxlen=3)
+        return all(np.array_equal(batch.inputs, wanted[0]) for batch, wanted in kept)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(is_right, [*range(8)] * 4))
 
 
 @pytest.mark.parametrize(

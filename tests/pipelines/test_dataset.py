@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from kernels.memory import aligned_empty
 from pipelines.batches import WindowLoader
-from pipelines.dataset import shared_tensor, tensors, window_dataset
+from pipelines.dataset import DeviceBatches, shared_tensor, tensors, window_dataset
 from pipelines.errors import DataError
+from pipelines.slabs import SlabWindows
 from tests.pipelines.window_sets import LOOKBACK, window_set
 
 Arrays = list[tuple[np.ndarray, ...]]
@@ -144,3 +145,72 @@ def test_memory_is_used_again_by_tensors_and_by_a_dataset() -> None:
     for _ in window_dataset(windows):
         pass
     assert windows.buffers < 12
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("position", [{}, {"epoch": 1, "step": 2}])
+def test_windows_gathered_on_the_device_are_those_of_the_host(weighted: bool, position: dict[str, int]) -> None:
+    windows = WindowLoader(window_set(70, features=5, weighted=weighted), batch_size=8, seed=4)
+    batches = DeviceBatches(windows, ["/CPU:0"]).batches(epochs=3, **position)
+    assert_same(numpy_of(share for (share,) in batches), arrays_of(windows, epochs=3, **position))
+
+
+def test_slabs_hold_every_window_once_and_are_shuffled_like_pieces_of_a_store() -> None:
+    whole = window_set(200, features=3, weighted=True)
+    slabs = SlabWindows(whole, 48)
+    in_order = arrays_of(WindowLoader(whole, batch_size=16, seed=None))
+    assert_same(arrays_of(WindowLoader(slabs, batch_size=16, seed=None)), in_order)
+    loader = WindowLoader(slabs, batch_size=16, seed=3)
+    shuffled = arrays_of(loader)
+    weights = np.concatenate([weights for *_, weights in shuffled])
+    assert sorted(weights.tolist()) == np.concatenate([weights for *_, weights in in_order]).tolist()
+    assert_same(arrays_of(loader, step=5), shuffled[5:])
+    on_device = DeviceBatches(loader, ["/CPU:0"])
+    assert_same(numpy_of(share for (share,) in on_device.batches()), shuffled)
+
+
+def test_what_is_shipped_is_counted() -> None:
+    windows = WindowLoader(window_set(1000, features=4), batch_size=10, seed=1)
+    rows = 1002 * (4 + 1) * 4
+    resident = DeviceBatches(windows, ["/CPU:0"])
+    for _ in resident.batches(epochs=3):
+        pass
+    assert resident.windows == 3000
+    assert resident.shipped == rows + 3000 * 8  # rows once, then the first row of each window
+    assert resident.bytes_per_window < windows.bytes_per_window / 3
+    slabs = DeviceBatches(
+        WindowLoader(SlabWindows(window_set(1000, features=4), 336), batch_size=10, seed=1), ["/CPU:0"]
+    )
+    for _ in slabs.batches():
+        pass
+    halo = 2 * 2 * (4 + 1) * 4  # two slabs of three reach over their ends
+    assert slabs.shipped == rows + halo + 1000 * 8
+
+
+TWO_DEVICES = """
+import numpy as np, tensorflow as tf
+from pipelines.batches import WindowLoader
+from pipelines.dataset import DeviceBatches
+from tests.pipelines.window_sets import window_set
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
+devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+windows = WindowLoader(window_set(50, features=3), batch_size=8, seed=1)
+expected = [inputs.copy() for inputs, *_ in windows.batches()]
+batches = DeviceBatches(windows, devices)
+for shares, whole in zip(batches.batches(), expected, strict=True):
+    for (inputs, targets), device in zip(shares, devices, strict=True):
+        assert inputs.device.endswith(device[-5:]), (inputs.device, device)
+    np.testing.assert_array_equal(np.concatenate([inputs.numpy() for inputs, _ in shares]), whole)
+    print([len(inputs) for inputs, _ in shares])
+print(batches.shipped)
+"""
+
+
+def test_each_device_gathers_its_share() -> None:
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *shares, shipped = done.stdout.splitlines()
+    assert shares == ["[2, 3, 3]"] * 6 + ["[0, 1, 1]"]
+    assert int(shipped) == 3 * 52 * 4 * 4 + 50 * 8

@@ -44,3 +44,10 @@ def test_runs_of_no_window_are_left_out(counts: list[int]) -> None:
     runs = WindowRuns.of_counts(np.arange(len(counts)) * 10, np.array(counts))
     assert runs.starts().tolist() == [10 * run + place for run, count in enumerate(counts) for place in range(count)]
     assert (runs.counts > 0).all()
+
+
+@given(one=st.sets(st.integers(0, 40)), other=st.sets(st.integers(0, 40)))
+def test_windows_that_both_hold(one: set[int], other: set[int]) -> None:
+    runs = [WindowRuns.of_starts(np.array(sorted(starts), np.int64)) for starts in (one, other)]
+    shared = runs[0].shared_with(runs[1])
+    assert shared.starts().tolist() == sorted(one & other)

@@ -12,6 +12,7 @@ from stockbot.build import build_features
 from stockbot.bundle import Bundle
 from stockbot.config import load_config
 from stockbot.train import train
+from tests.pipelines.test_archive import same_rows
 
 UTC = {"source.timezone": "UTC"}
 NEW_YORK = {"source.timezone": "America/New_York"}
@@ -61,6 +62,34 @@ def test_a_real_file_becomes_a_model(market_data: Path, tmp_path: Path, name: st
     assert bundle.manifest["data"]["train_windows"] > 0
     assert bundle.features == expand(config.features)
     assert bundle.manifest["audit"]["passed"]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_features_of_a_real_file_are_computed_as_they_are_written(market_data: Path, tmp_path: Path, name: str) -> None:
+    pattern, hints = SOURCES[name]
+    stores = {}
+    for what in ("all", "input"):
+        config = load_config(None, {**hints, "store.materialize": what})
+        stores[what] = build_features([str(market_data / pattern)], config, tmp_path / what)[0].store
+    same_rows(stores["input"], stores["all"])
+
+
+TICKS = ["oanda ticks", "fxcm ticks", "binance quotes", "bitstamp trades", "mtgox trades"]
+
+
+@pytest.mark.parametrize("name", TICKS)
+def test_features_of_real_ticks_are_computed_in_place(market_data: Path, tmp_path: Path, name: str) -> None:
+    """From Parquet with the ticks of one symbol in time order, such as a store keeps them."""
+    pattern, hints = SOURCES[name]
+    config = load_config(None, {**hints, "store.materialize": "input"})
+    kept = build_features([str(market_data / pattern)], config, tmp_path / "input")[0].store
+    parts = [part for part in kept.manifest["partitions"] if part["symbol"] == kept.symbols[0]]
+    files = [kept.folder / file["path"] for part in parts for file in part["input_files"]]
+    stores = {}
+    for what in ("all", "none"):
+        config = load_config(None, {"source.symbol": "S", **SECONDS, "store.materialize": what})
+        stores[what] = build_features(files, config, tmp_path / what)[0].store
+    same_rows(stores["none"], stores["all"])
 
 
 @pytest.mark.parametrize("name", [name for name, (_, hints) in SOURCES.items() if "source.timezone" in hints])
