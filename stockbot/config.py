@@ -249,7 +249,7 @@ class Config(_Section):
         objective, metrics = self.labels.objective, self.model.metrics
         _require_fitting("loss", [self.model.loss], [*LOSSES[objective], "auto"], objective)
         if "class" in self.training.weights and objective != "direction":
-            raise ValueError(f"`training.weights`: expected class for labels.objective direction alone, received {objective}")
+            raise ValueError("`training.weights`: class weights need labels.objective direction, received regression")
         _require_fitting("metrics", [] if metrics == "auto" else metrics, METRICS[objective], objective)
         return self
 

@@ -117,7 +117,7 @@ def _packed(arrays: Arrays, about: Mapping[str, Any]) -> memoryview:
 
 def _unpacked(path: Path) -> tuple[Arrays, dict[str, Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
             return [file[name] for name in sorted(file.files) if name != "about"], about
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

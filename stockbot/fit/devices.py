@@ -1,13 +1,12 @@
 """Which devices train, and the strategy that shares a batch out among them."""
 
-import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from stockbot.errors import UsageError
+from stockbot.workers import cluster_position
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,10 @@ class Devices:
     strategy: "tf.distribute.Strategy"
     worker: int = 0
     workers: int = 1
+
+    def __str__(self) -> str:
+        among = f"  worker {self.worker + 1} of {self.workers}" if self.workers > 1 else ""
+        return f"devices {' '.join(self.names)}{among}"
 
     @property
     def replicas(self) -> int:
@@ -74,36 +77,10 @@ def choose_devices(wanted: str) -> list[str]:
     return [entry.name for entry in chosen]
 
 
-def cluster_of(workers: Sequence[str], index: int) -> str:
-    """The `TF_CONFIG` of one of the workers at these addresses.
-
-    Raises:
-        UsageError: an address is not HOST:PORT, or there is no such worker.
-    """
-    wrong = [address for address in workers if not address.rpartition(":")[0] or not address.rpartition(":")[2].isdecimal()]
-    if wrong:
-        raise UsageError(f"--workers: expected addresses such as 10.0.0.1:7000,10.0.0.2:7000, received {wrong[0]!r}")
-    if not 0 <= index < len(workers):
-        raise UsageError(f"--worker: expected 0 to {len(workers) - 1}, the number of this process, received {index}")
-    return json.dumps({"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": index}})
-
-
 def _cluster() -> tuple[int, int] | None:
     """Number of this worker, and of all; None for a process alone."""
-    text = os.environ.get("TF_CONFIG", "")
-    if not text:
-        return None
-    try:
-        found = json.loads(text)
-        workers, task = found["cluster"]["worker"], found["task"]
-        cluster_of(workers, int(task["index"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"TF_CONFIG: expected {cluster_of(['10.0.0.1:7000', '10.0.0.2:7000'], 0)}, received {text!r} ({error!r})"
-        ) from None
-    if set(found["cluster"]) != {"worker"} or task.get("type") != "worker":
-        raise UsageError(f"TF_CONFIG: expected workers alone, the first of them the chief, received {text!r}")
-    return int(task["index"]), len(workers)
+    text = os.environ.get("TF_CONFIG")
+    return cluster_position(text) if text else None
 
 
 def _among_workers(wanted: str, worker: int, workers: int) -> Devices:

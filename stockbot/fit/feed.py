@@ -1,6 +1,7 @@
 """What each device of this process gets of each batch."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import tensorflow as tf
@@ -52,4 +53,4 @@ class Feed:
         size, replicas = whole[0].shape[0], self._devices.replicas
         first = self._devices.worker * len(self._devices.names)
         edges = [size * number // replicas for number in range(first, first + len(self._devices.names) + 1)]
-        return [tuple(part[a:b] for part in whole) for a, b in zip(edges, edges[1:], strict=False)]
+        return [tuple(part[a:b] for part in whole) for a, b in pairwise(edges)]

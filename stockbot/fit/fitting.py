@@ -57,7 +57,8 @@ def fit_model(
 
     `training.determinism` says what repeats. `bitwise`: the same data, configuration and devices give the same weights
     to the bit on the same machine. `seeded`: the same order of windows, first weights and masks of dropout; sums may
-    be taken in another order. `fast`: as `seeded`, and GPUs from Ampere on multiply with ten bits of mantissa.
+    be taken in another order. `fast`: the same order of windows and first weights; whether XLA compiles the step is tried,
+    and GPUs from Ampere on multiply with ten bits of mantissa.
 
     Args:
         device: as `devices.open_devices` takes it.
@@ -74,7 +75,7 @@ def fit_model(
     kept = run if devices.is_chief else None
     loop = _loop(data, devices, run, Events(None if kept is None else kept / EVENTS))
     loop.progress, loop.report = progress, report
-    _say(report, f"devices {' '.join(devices.names)}" + (f"  worker {devices.worker + 1} of {devices.workers}" if devices.workers > 1 else ""))
+    _say(report, str(devices))
     _prepare(loop, data.config, devices)
     if loop.position.epoch or loop.position.step:
         _say(report, f"resumed at epoch {loop.position.epoch + 1} step {loop.position.step}")
@@ -105,17 +106,17 @@ def _loop(data: TrainingSet, devices: Devices, run: Path | None, events: Events)
     parts = [data.train_windows(), data.windows(data.split.validation)]
     for windows in parts:
         windows.require_finite(data.panel.features, data.panel.row_name)
-    feeds = [
+    train, validation = (
         Feed(WindowLoader(windows, batch_size=training.batch_size, seed=seed), devices)
         for windows, seed in zip(parts, (training.seed, None), strict=True)
-    ]
+    )
     with devices.strategy.scope():
         model = build_model(data.config, len(data.panel.features))
-    total = training.epochs * feeds[0].loader.steps_per_epoch
+    total = training.epochs * train.loader.steps_per_epoch
     steps = Steps(model, training, devices, metrics=objective(data.config)[1], steps=total)
     identity = {"replicas": devices.replicas, "windows": [len(windows) for windows in parts]}
     checkpoints = None if run is None else Checkpoints(run / CHECKPOINTS, writes=devices.is_chief)
-    return Loop(steps, *feeds, training, Position(), checkpoints, events, identity)
+    return Loop(steps, train, validation, training, Position(), checkpoints, events, identity)
 
 
 def _prepare(loop: Loop, config: Config, devices: Devices) -> None:

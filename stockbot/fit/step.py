@@ -73,15 +73,18 @@ class Steps:
         if key not in self._compiled:
             signature = [*_of_any_length(share), tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int64)]
             function = self._train if training else self._evaluate
-            self._compiled[key] = tf.function(function, input_signature=signature, jit_compile=self.xla)
+            self._compiled[key] = tf.function(
+                function, input_signature=signature, jit_compile=self.xla and training, autograph=False
+            )
         self._compiled[key](*share, tf.constant(size, tf.float32), tf.constant(number, tf.int64))
 
     def _together(self, shares: "list[Any]") -> Any:
         if self._devices.replicas == 1:
             return shares[0]
         first = self._devices.worker * len(shares)
-        distribute = self._devices.strategy.experimental_distribute_values_from_function
-        return [distribute(lambda at, part=part: shares[int(at.replica_id_in_sync_group) - first][part]) for part in range(3)]
+        place = self._devices.strategy.experimental_distribute_values_from_function
+        mine = [lambda at, part=part: shares[int(at.replica_id_in_sync_group) - first][part] for part in range(3)]
+        return [place(part) for part in mine]
 
     def _train(self, inputs: Any, targets: Any, weights: Any, size: Any, number: Any) -> None:
         strategy = self._devices.strategy
@@ -119,7 +122,8 @@ class Steps:
         """Of the whole batch, called on each device with its share: gradients, moving averages, sums, and whether all
         gradients are finite."""
         context = tf.distribute.get_replica_context()
-        draw = (number * self._devices.replicas + context.replica_id_in_sync_group) * self._config.accumulate
+        device = tf.cast(context.replica_id_in_sync_group, tf.int64)
+        draw = (number * self._devices.replicas + device) * self._config.accumulate
         gradients, moving, sums = self._in_parts((inputs, targets, weights), size, draw, training)
         if self._devices.replicas > 1:
             gradients, sums = context.all_reduce(SUM, [gradients, sums])
@@ -147,8 +151,7 @@ class Steps:
             mine = [whole[part * rows : (part + 1) * rows] for whole in share]
             at = draw + tf.cast(part, tf.int64)
             found, moving, more = self._of_part(mine, (weights, moving), size, at, training)
-            add_up = lambda ones, others: [one + other for one, other in zip(ones, others, strict=True)]  # noqa: E731
-            return part + 1, add_up(gradients, found), moving, add_up(sums, more)
+            return part + 1, _added(gradients, found), moving, _added(sums, more)
 
         none = [tf.zeros_like(weight) for weight in weights] if training else []
         begin = (tf.constant(0), none, moving, self.figures.zeros())
@@ -167,6 +170,10 @@ class Steps:
                 loss *= self._scale.value
         gradients = tape.gradient(loss, weights, unconnected_gradients="zero") if training else []
         return gradients, after, self.figures.of(targets, outputs, losses)
+
+
+def _added(ones: Any, others: Any) -> "list[tf.Tensor]":
+    return [one + other for one, other in zip(ones, others, strict=True)]
 
 
 def _all_finite(gradients: Any) -> "tf.Tensor":
