@@ -4,11 +4,11 @@ A panel holds the rows of all symbols one after another; `offsets` (symbols + 1,
 A window is LOOKBACK rows; its decision row is its last one; its label row lies HORIZON rows later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -30,6 +30,17 @@ class Boundaries:
 
     validation_ns: int
     test_ns: int
+
+
+class Parted(Protocol):
+    """The windows of each part, listed (`Split`) or as runs (`window_runs.Parts`)."""
+
+    @property
+    def train(self) -> Sized: ...
+    @property
+    def validation(self) -> Sized: ...
+    @property
+    def test(self) -> Sized: ...
 
 
 @dataclass(frozen=True)
@@ -236,7 +247,7 @@ def covered_rows(starts: np.ndarray, lookback: int, rows: int) -> np.ndarray:
     return np.asarray(np.cumsum(change[:-1]) > 0)
 
 
-def require_windows(split: Split, *, span: int, embargo: int = 0) -> None:
+def require_windows(split: Parted, *, span: int, embargo: int = 0) -> None:
     """Raises DataError naming the empty part of a split and the knobs that fill it."""
     sizes = {"training": split.train, "validation": split.validation, "test": split.test}
     for name, starts in sizes.items():

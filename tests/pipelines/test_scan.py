@@ -106,7 +106,7 @@ def test_parts_are_those_of_the_panel(
     assert boundaries == expected
     split = split_windows(starts, panel.known, panel.offsets, expected, span=7, embargo=embargo)
     parts = split_runs(found, windows, boundaries, span=7, embargo=embargo)
-    assert {name: runs.starts().tolist() for name, runs in parts.items()} == {
+    assert {name: runs.starts().tolist() for name, runs in vars(parts).items()} == {
         name: part.tolist() for name, part in vars(split).items()
     }
 

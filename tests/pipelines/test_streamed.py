@@ -175,7 +175,7 @@ def test_windows_are_streamed_where_their_rows_exceed_the_budget(tmp_path: Path)
     assert needed == len(StoredRows(store, FEATURES)) * (3 * 2 * 4 + 64)
     assert not is_streamed(store, FEATURES, budget=needed)
     assert is_streamed(store, FEATURES, budget=needed - 1)
-    assert is_streamed(store, FEATURES, budget=needed, placement="stream")
+    assert is_streamed(store, FEATURES, budget=needed, placement="streamed")
     assert not is_streamed(store, FEATURES, budget=0, placement="memory")
 
 
