@@ -1,7 +1,6 @@
 """One pass over the rows of a store that finds where windows may lie: what `splits` says of rows in memory, of rows
 that are read a block at a time."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +24,7 @@ from pipelines.splits import (
     segments,
     share_of,
 )
+from pipelines.steps import Steps
 from pipelines.window_runs import Parts, WindowRuns
 
 Labels = Callable[[np.ndarray], np.ndarray]  # close (rows,) to labels (rows, target_dim)
@@ -191,9 +191,8 @@ def _judged(rows: StoredRows, begin: int, end: int) -> Iterator[tuple[int, Colum
 
 
 def _auto_gap(rows: StoredRows) -> int:
-    steps: Counter[int] = Counter()
+    steps = Steps()
     for begin, end in pairwise(rows.offsets):
         for _, block in _overlapping(rows.blocks(begin, end, ["timestamp"]), 1):
-            lengths, counts = np.unique(np.diff(block["timestamp"]), return_counts=True)
-            steps.update(dict(zip(lengths[lengths > 0].tolist(), counts[lengths > 0].tolist(), strict=True)))
+            steps.add(block["timestamp"])
     return auto_max_gap_of(steps)

@@ -4,7 +4,7 @@ A panel holds the rows of all symbols one after another; `offsets` (symbols + 1,
 A window is LOOKBACK rows; its decision row is its last one; its label row lies HORIZON rows later.
 """
 
-from collections.abc import Mapping, Sized
+from collections.abc import Sized
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from pipelines.errors import DataError
+from pipelines.steps import Steps
 
 Scheme = Literal["expanding", "sliding"]
 # A share of all windows, or the ISO date at which the part begins.
@@ -59,24 +60,12 @@ def auto_max_gap(timestamp: np.ndarray, offsets: np.ndarray) -> int:
         timestamp: (rows,) int64, bar labels in ns UTC, sorted within each symbol.
         offsets: (symbols + 1,) int64, first row of each symbol.
     """
-    steps = _positive_steps(timestamp, offsets)
-    if len(steps) == 0:
-        return AUTO_GAP_FLOOR_NS
-    return _gap_of(float(np.quantile(steps, AUTO_GAP_QUANTILE)))
+    return auto_max_gap_of(Steps.between(timestamp, offsets))
 
 
-def auto_max_gap_of(steps: Mapping[int, int]) -> int:
-    """As `auto_max_gap`, of positive steps that were counted: how often each length occurs."""
-    if not steps:
-        return AUTO_GAP_FLOOR_NS
-    lengths = np.array(sorted(steps), np.int64)
-    before = np.cumsum([steps[int(length)] for length in lengths])
-    place, rest = divmod((int(before[-1]) - 1) * AUTO_GAP_QUANTILE, 1.0)
-    around = lengths[np.searchsorted(before, [int(place), min(int(place) + 1, int(before[-1]) - 1)], side="right")]
-    return _gap_of(float(np.quantile(around, rest)))
-
-
-def _gap_of(usual: float) -> int:
+def auto_max_gap_of(steps: Steps) -> int:
+    """As `auto_max_gap`, of steps that were counted."""
+    usual = steps.quantile(AUTO_GAP_QUANTILE) if len(steps) else 0.0
     return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * usual))
 
 
@@ -85,13 +74,8 @@ def usual_step(timestamp: np.ndarray, offsets: np.ndarray) -> int:
 
     Args: as `auto_max_gap`.
     """
-    steps = _positive_steps(timestamp, offsets)
-    return int(np.median(steps)) if len(steps) else 0
-
-
-def _positive_steps(timestamp: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    steps = np.delete(np.diff(timestamp), np.asarray(offsets[1:-1]) - 1)
-    return np.asarray(steps[steps > 0])
+    steps = Steps.between(timestamp, offsets)
+    return int(steps.quantile(0.5)) if len(steps) else 0
 
 
 def segments(

@@ -1,6 +1,7 @@
 """From a feature store and a configuration to scaled rows, targets and the windows of each part."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -218,7 +219,7 @@ def fitted_set(config: Config, rows: Labelled, *, split: Parts, boundaries: Boun
     """
     lookback = config.windows.lookback
     scaler = rows.panel.fitted_scaler(config.scaler, split.train.rows(lookback))
-    scale = _target_scale(config.labels.objective, rows.labels[split.train.starts() + lookback - 1])
+    scale = _target_scale(config.labels.objective, rows.labels, split.train.moved(lookback - 1))
     return TrainingSet(config, rows.panel, rows.labels, rows.every, split, boundaries, scaler, scale, rows.max_gap_ns)
 
 
@@ -237,14 +238,26 @@ def with_store_bars(config: Config, store: FeatureStore) -> Config:
     return config.model_copy(update={"bars": BarsConfig(kind=store.bars.kind, size=size)})
 
 
-def _target_scale(objective: str, train_labels: np.ndarray) -> float:
+def spread(labels: Floats, decisions: WindowRuns) -> float:
+    """Standard deviation of the labels of some rows, windows of one row each, without a copy of all of them."""
+    blocks = range(0, len(decisions), BLOCK_WINDOWS)
+
+    def mean(of: Callable[[Floats], Floats]) -> float:
+        chosen = (labels[decisions.starts(begin, min(begin + BLOCK_WINDOWS, len(decisions)))] for begin in blocks)
+        return sum(float(np.sum(of(block))) for block in chosen) / len(decisions)
+
+    middle = mean(lambda block: block)
+    return math.sqrt(mean(lambda block: (block - middle) ** 2))
+
+
+def _target_scale(objective: str, labels: Floats, decisions: WindowRuns) -> float:
     if objective == "direction":
-        classes = np.unique(train_labels)
+        classes = np.unique(labels[decisions.starts()])
         if len(classes) < 2:
             only = "up" if classes[0] == 1.0 else "down"
             raise DataError(
-                f"labels: all {len(train_labels)} training windows go {only}, expected both directions; "
+                f"labels: all {len(decisions)} training windows go {only}, expected both directions; "
                 f"use more data, another split, or labels.objective regression"
             )
         return 1.0
-    return float(np.std(train_labels)) or 1.0  # a price that never moves: nothing to divide by
+    return spread(labels, decisions) or 1.0  # a price that never moves: nothing to divide by

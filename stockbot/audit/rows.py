@@ -17,7 +17,7 @@ from pipelines.splits import auto_max_gap, iso
 from pipelines.stored_panel import StoredPanel
 from pipelines.window_runs import WindowRuns
 from stockbot.audit.report import Check
-from stockbot.training_set import TrainingSet, max_gap
+from stockbot.training_set import TrainingSet, max_gap, spread
 
 PARTS = ("train", "validation", "test")
 LABEL_TOLERANCE = 1e-12  # of a log return: what another order of the same operations may change
@@ -78,7 +78,7 @@ def labels(data: TrainingSet) -> Check:
         if wrong:
             problems.append(f"{part}: {said} ({wrong:,} of {len(given.runs):,} differ)")
     if data.config.labels.objective == "regression" and not problems:
-        scale = float(np.std(data.labels_of(data.split.train.starts()))) or 1.0
+        scale = spread(data.labels, data.split.train.moved(data.config.windows.lookback - 1)) or 1.0
         if data.target_scale != scale:
             problems.append(f"targets are in units of {data.target_scale:.7g}, training labels spread by {scale:.7g}")
     return Check.of("labels", f"horizon {horizon}, {data.config.labels.objective}", problems)
