@@ -17,8 +17,10 @@ from stockbot.errors import UsageError
 from stockbot.fit.compiling import FEWEST_STEPS, choose_xla, may_compile
 from stockbot.fit.devices import Devices, choose_devices, open_devices
 from stockbot.fit.feed import Feed
+from stockbot.fit.network import Network, Place
 from stockbot.fit.rates import learning_rate
 from stockbot.fit.scaling import FIRST, LossScale
+from stockbot.fit.speeds import Speed, advice
 from stockbot.fit.step import Steps, restore, snapshot
 from stockbot.model import build_model, objective
 from tests.pipelines import window_sets
@@ -102,8 +104,9 @@ def test_figures_are_those_of_keras() -> None:
 
 @pytest.mark.parametrize("parts", [2, 3, 5])
 def test_a_batch_in_parts_is_the_whole_batch(parts: int) -> None:
-    whole, figures = trained(settings(training__clip_norm=0.1))
-    in_parts, others = trained(settings(training__clip_norm=0.1, training__accumulate=parts))
+    changes = {"training__clip_norm": 0.1, "model__dropout": 0.4, "model__lstm_units": [5, 4]}
+    whole, figures = trained(settings(**changes))
+    in_parts, others = trained(settings(**changes, training__accumulate=parts))
     assert_close(in_parts, whole)
     assert others == pytest.approx(figures, abs=1e-6)
 
@@ -140,6 +143,21 @@ def test_masks_of_dropout_follow_from_seed_and_step() -> None:
     assert not all(np.array_equal(one, other) for one, other in zip(results[0], results[2], strict=True))
 
 
+def test_masks_of_dropout_leave_out_their_share_and_nothing_repeats() -> None:
+    model = keras.Sequential([keras.Input((30,)), keras.layers.Dropout(0.3), keras.layers.Dropout(0.3)])
+    network = Network(model, precision="float32", seed=1, batch_size=200)
+    ones = tf.ones((200, 30))
+    masks = []
+    for step in range(3):
+        place = Place(tf.constant(step, tf.int64), tf.constant(0, tf.int64))
+        outputs = np.asarray(network([], [], ones, place)[0])
+        np.testing.assert_allclose(np.unique(outputs), [0.0, 1.0 / 0.49], rtol=1e-6)
+        assert np.mean(outputs > 0.0) == pytest.approx(0.49, abs=0.02)  # two layers have masks of their own
+        masks.append(outputs > 0.0)
+    assert np.corrcoef([mask.ravel() for mask in masks])[np.triu_indices(3, 1)] == pytest.approx(0.0, abs=0.06)
+    np.testing.assert_array_equal(network([], [], ones)[0], ones)
+
+
 def test_learning_rates_rise_and_fall() -> None:
     config = settings(training__schedule="cosine", training__warmup_steps=10).training
     rates = [float(learning_rate(config, tf.constant(step, tf.int64), 110)) for step in (0, 4, 9, 60, 110, 500)]
@@ -148,7 +166,10 @@ def test_learning_rates_rise_and_fall() -> None:
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_a_lower_precision_trains_nearly_the_same_model_in_float32(precision: str) -> None:
+def test_a_lower_precision_trains_nearly_the_same_model_in_float32(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stockbot.fit.scaling.FIRST", 1024.0)  # no step is left out to find the scale
     full, figures = trained(settings(model__batch_norm=True), steps=20)
     lower, others = trained(settings(model__batch_norm=True, training__precision=precision), steps=20)
     assert all(array.dtype == np.float32 for array in lower)
@@ -241,7 +262,8 @@ from stockbot.fit.feed import Feed
 from tests.stockbot.test_step import made, settings, window_set
 for changes in (
     {}, {"training__accumulate": 2, "training__clip_norm": 0.05}, {"training__precision": "mixed_float16"},
-    {"model__dropout": 0.4, "model__batch_norm": True, "training__accumulate": 2},
+    {"model__dropout": 0.4, "model__lstm_units": [5, 4], "training__accumulate": 2},
+    {"model__batch_norm": True, "training__accumulate": 2},
 ):
     told = []
     for wanted in ("cpu:0", "2", "3"):
@@ -263,11 +285,19 @@ for changes in (
 def test_several_devices_train_like_one_down_to_a_last_batch_that_not_all_get_a_window_of() -> None:
     done = subprocess.run([sys.executable, "-c", SEVERAL], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    plain, in_parts, half, random = (json.loads(line) for line in done.stdout.splitlines())
-    for one, *several in (plain, in_parts):
+    plain, in_parts, half, masked, normed = (json.loads(line) for line in done.stdout.splitlines())
+    for one, *several in (plain, in_parts, masked):
         for other in several:
             assert other[0] == pytest.approx(one[0], abs=1e-6)
             assert_close([np.asarray(w) for w in other[1]], [np.asarray(w) for w in one[1]])
     for other in half[1:]:  # float16 rounds otherwise in each cut
         assert other[0] == pytest.approx(half[0][0], rel=1e-2)
-    assert all(np.isfinite(loss) for loss, _ in random)
+    assert all(np.isfinite(loss) for loss, _ in normed)
+
+
+def test_scaling_names_the_number_of_devices_to_take() -> None:
+    rates = [Speed(1, 100.0), Speed(2, 150.0), Speed(3, 140.0), Speed(4, 90.0)]
+    assert advice(rates[:1], 256) == "one device is visible: nothing to compare"
+    assert advice(rates[:2], 256) == "all 2 devices are 1.50 times as fast as one: --devices 2"
+    assert advice(rates, 256).startswith("WARNING: 3 and 4 devices are slower than 2")
+    assert "take --devices 2, or raise training.batch_size (256)" in advice(rates, 256)
