@@ -142,14 +142,42 @@ class ModelConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    """How long and how fast it learns."""
+    """How long, how fast and how exactly it learns."""
 
     batch_size: int = Field(256, ge=1)
     epochs: int = Field(20, ge=1)
     learning_rate: float = Field(1e-3, gt=0.0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0.0)
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    weights: list[Literal["class", "uniqueness"]] = []
     patience: int = Field(4, ge=1)
     seed: int = Field(42, ge=0, lt=2**31)
+    determinism: Literal["bitwise", "seeded", "fast"] = "bitwise"
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    accumulate: int = Field(1, ge=1)
+    xla: Literal["auto"] | bool = "auto"
+    checkpoint_steps: int = Field(500, ge=1)
     audit: bool = True
+
+    @model_validator(mode="after")
+    def _parts_of_a_batch_hold_windows(self) -> Self:
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"`training.accumulate`: expected at most training.batch_size ({self.batch_size}), "
+                f"received {self.accumulate}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _xla_compiles_batches_in_one_part(self) -> Self:
+        if self.xla is True and self.accumulate > 1:
+            raise ValueError(
+                f"`training.xla`: expected auto or false where training.accumulate is over 1, "
+                f"received true and {self.accumulate}"
+            )
+        return self
 
 
 class CostsConfig(_Section):
@@ -220,6 +248,8 @@ class Config(_Section):
     def _loss_and_metrics_fit_objective(self) -> Self:
         objective, metrics = self.labels.objective, self.model.metrics
         _require_fitting("loss", [self.model.loss], [*LOSSES[objective], "auto"], objective)
+        if "class" in self.training.weights and objective != "direction":
+            raise ValueError("`training.weights`: class weights need labels.objective direction, received regression")
         _require_fitting("metrics", [] if metrics == "auto" else metrics, METRICS[objective], objective)
         return self
 

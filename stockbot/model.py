@@ -45,10 +45,12 @@ def build_model(config: Config, n_features: int) -> keras.Sequential:
     if config.model.factory not in FACTORIES:
         raise ConfigError(f"model.factory: {config.model.factory!r} is not known; choose one of {', '.join(FACTORIES)}")
     model = FACTORIES[config.model.factory](config, n_features)
-    loss, metrics = _objective(config)
-    # jit_compile stays off: XLA breaks MirroredStrategy, and takes away the bits that seeds promise.
+    loss, metrics = objective(config)
+    # jit_compile stays off for whoever loads the model: XLA has no cuDNN and breaks MirroredStrategy. Our own training
+    # compiles its steps itself where that pays: fit/compiling.py.
+    rate, decay = config.training.learning_rate, config.training.weight_decay
     model.compile(
-        optimizer=keras.optimizers.Adam(config.training.learning_rate),
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=decay) if decay else keras.optimizers.Adam(rate),
         loss=loss,
         metrics=metrics,
         jit_compile=False,
@@ -94,7 +96,8 @@ def _recurrent(config: Config, n_features: int, cell: type[keras.layers.RNN]) ->
     return keras.Sequential([*layers, head(config)])
 
 
-def _objective(config: Config) -> tuple[str, list[str]]:
+def objective(config: Config) -> tuple[str, list[str]]:
+    """Names of the loss and the metrics; `auto` means those of the objective."""
     direction = config.labels.objective == "direction"
     loss = config.model.loss
     if loss == "auto":

@@ -1,9 +1,8 @@
-"""One training run: data in, a sealed bundle out; a run that fails leaves its log and nothing else."""
+"""One training run: data in, a sealed bundle out; one that was killed goes on from its last checkpoint."""
 
 import pickle
-import time
+import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kernels.windows import gather_windows
-from pipelines.files import canonical_json, pretty_json, sha256_bytes, staging_beside, writing
+from pipelines.files import pretty_json, staging_beside, write_atomic, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.audit import audited
@@ -23,6 +22,7 @@ from stockbot.fit import Fitted, fit_model
 from stockbot.inference import OnnxModel
 from stockbot.onnx_graph import onnx_bytes
 from stockbot.provenance import git_state, library_versions, utc_now
+from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_run, record_run, resumable
 from stockbot.scorecard import MODEL, count_runs, scorecard
 from stockbot.sealing import seal
 from stockbot.training_set import TrainingSet, make_training_set
@@ -30,7 +30,6 @@ from stockbot.training_set import TrainingSet, make_training_set
 ONNX_TOLERANCE = 1e-4  # in model units
 CHECKED_WINDOWS = 256
 GOLDEN_WINDOWS = 8
-LOG, CONFIG = "training_log.txt", "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def train(
     """Train a model on a store and seal it under `artifacts/models`.
 
     Args:
-        device: `auto`, `cpu`, `gpu` or one such as `gpu:1`.
+        device: as `fit.devices.open_devices` takes it: `auto`, `cpu`, `gpu`, a number, or names such as `gpu:1`.
         progress: called with (windows seen, windows of all epochs).
         report: called with each line of the training log.
 
@@ -71,37 +70,71 @@ def train(
         AuditError: something of the future may reach training.
         ArtifactError: `artifacts` cannot be written. StockbotError: training diverged, or ONNX differs from Keras.
     """
-    run = _new_run(artifacts, config)
-    log = _Log(run / LOG, report)
-    try:
-        # Beside all runs, not inside this one: the next training removes what a killed one left.
-        with writing(artifacts), staging_beside(run.with_name("bundle")) as staging:
-            log.line(f"run {run.name}  store {store.path}  snapshot {store.snapshot[:16]}")
-            result = _train(config, store, artifacts, staging=staging, log=log, device=device, progress=progress)
-            log.line(f"sealed {result.model_id}")
-    except BaseException as error:  # Ctrl-C too: the log is all that a failed run leaves
-        with suppress(OSError):  # nor can the log be written on a full disk
-            log.write(f"failed: {str(error) or type(error).__name__}")
-        raise
+    run = new_run(artifacts, config)
+    return _run(run, config, store, device=device, progress=progress, report=report)
+
+
+def resume(
+    run: Path,
+    config: Config,
+    store: FeatureStore,
+    *,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> TrainResult:
+    """Go on with a run that was killed or interrupted, from its last checkpoint; the rest as `train`.
+
+    Args:
+        run: its folder. config: what it keeps in `config.yaml`. store: with the rows that it began with.
+
+    Raises:
+        ArtifactError: it is done, never trained, or the store holds other rows. What `train` raises.
+    """
+    record = resumable(run)
+    if store.snapshot != record["snapshot"]:
+        raise ArtifactError(
+            f"{run}: the run trains on snapshot {record['snapshot'][:16]}, {store.path} holds {store.snapshot[:16]}: "
+            f"name the store that it began with, or start a new run"
+        )
+    return _run(run, config, store, device=device, progress=progress, report=report)
+
+
+def assist(
+    config: Config,
+    store: FeatureStore,
+    *,
+    run: Path | None = None,
+    report: Callable[[str], None] | None = None,
+) -> None:
+    """Train as one of several workers that is not the first, which alone keeps and seals what comes out.
+
+    Args:
+        run: the folder of a run to go on with, which this process must be able to read; None for a new one.
+    """
+    data = make_training_set(config, store)
+    with tempfile.TemporaryDirectory() as folder:
+        fit_model(data, Path(folder), run=run, report=report)
+
+
+def _run(
+    run: Path,
+    config: Config,
+    store: FeatureStore,
+    *,
+    device: str,
+    progress: Callable[[int, int], None] | None,
+    report: Callable[[str], None] | None,
+) -> TrainResult:
+    log = RunLog(run / LOG, report)
+    artifacts = run.parent.parent
+    # The bundle is made beside all runs, not inside this one: the next training removes what a killed one left.
+    with at_work(run, log), writing(artifacts), staging_beside(run.with_name("bundle")) as staging:
+        log.line(f"run {run.name}  store {store.path}  snapshot {store.snapshot[:16]}")
+        result = _train(config, store, artifacts, staging=staging, log=log, device=device, progress=progress)
+        record_run(run, {"model": result.model_id})
+        log.line(f"sealed {result.model_id}")
     return result
-
-
-class _Log:
-    """Lines with a time, in a file and to whoever listens."""
-
-    def __init__(self, path: Path, report: Callable[[str], None] | None) -> None:
-        self.path = path
-        self._report = report
-
-    def line(self, text: str) -> None:
-        self.write(text)
-        if self._report is not None:
-            self._report(text)
-
-    def write(self, text: str) -> None:
-        """For the file alone: whoever listens learns of a failure from the exception."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{utc_now()}  {text}\n")
 
 
 def _train(
@@ -110,43 +143,27 @@ def _train(
     artifacts: Path,
     *,
     staging: Path,
-    log: _Log,
+    log: RunLog,
     device: str,
     progress: Callable[[int, int], None] | None,
 ) -> TrainResult:
     run = log.path.parent
     data = make_training_set(config, store)
-    (run / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
+    write_atomic(run / CONFIG, data.config.to_yaml().encode())
+    record_run(run, {"store": str(store.path), "snapshot": store.snapshot, "config_hash": config_hash(data.config)})
     about = data.describe()
-    log.line(f"config {_config_hash(data.config)}  features {len(data.panel.features)}")
+    log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
     audit = audited(data, store, log.line)
-    fitted = fit_model(data, staging, device=device, progress=progress, report=log.line)
+    fitted = fit_model(data, staging, device=device, run=run, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
     metrics = _metrics(data, model, fitted, count_runs(artifacts))
     _log_metrics(log, metrics)
     _write_documents(data, staging)
-    manifest = _manifest(data, store, metrics, difference) | {"audit": audit}
+    manifest = _manifest(data, store, metrics, difference) | {"audit": audit, "training": fitted.about}
     (staging / LOG).write_bytes(log.path.read_bytes())
     model_id, path = seal(staging, artifacts / "models", manifest)
     return TrainResult(model_id, path, run, manifest, metrics)
-
-
-def _new_run(artifacts: Path, config: Config) -> Path:
-    """A fresh folder named by time and configuration; a number is added when two runs start in one second."""
-    stem = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{_config_hash(config)[:8]}"
-    try:
-        (artifacts / "runs").mkdir(parents=True, exist_ok=True)
-        for number in range(1, 1000):
-            run = artifacts / "runs" / (stem if number == 1 else f"{stem}-{number}")
-            if not run.exists():
-                run.mkdir()
-                return run
-    except OSError as error:
-        raise ArtifactError(
-            f"{artifacts}: cannot be written: {error.strerror}; give another folder with --artifacts"
-        ) from None
-    raise ArtifactError(f"{artifacts / 'runs' / stem}: 999 runs started in this second; start fewer at once")
 
 
 def _write_onnx(data: TrainingSet, fitted: Fitted, staging: Path) -> tuple[OnnxModel, float]:
@@ -200,7 +217,7 @@ def _metrics(data: TrainingSet, model: OnnxModel, fitted: Fitted, trials: int) -
     return metrics
 
 
-def _log_metrics(log: _Log, metrics: Mapping[str, Any]) -> None:
+def _log_metrics(log: RunLog, metrics: Mapping[str, Any]) -> None:
     log.line(f"best epoch {metrics['best_epoch']} of {metrics['epochs']}")
     for part in ("validation", "test"):
         for name, scores in {"model": metrics[part], **metrics[part]["baselines"]}.items():
@@ -234,7 +251,3 @@ def _manifest(data: TrainingSet, store: FeatureStore, metrics: Mapping[str, Any]
         "onnx_max_difference": difference,
         "created_at": utc_now(),
     }
-
-
-def _config_hash(config: Config) -> str:
-    return sha256_bytes(canonical_json(config.model_dump(mode="json")))[:16]

@@ -1,6 +1,6 @@
 """From a feature store and a configuration to scaled rows, targets and the windows of each part."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from pipelines.splits import (
     temporal_boundaries,
 )
 from pipelines.store import FeatureStore
+from pipelines.weights import class_weights, uniqueness_weights
 from pipelines.window_runs import WindowRuns
 from stockbot.build import bar_spec
 from stockbot.config import BarsConfig, Config, duration_ns
@@ -59,6 +60,21 @@ class TrainingSet:
         """The windows that begin there, with targets in units of `target_scale`."""
         targets = (self.labels / self.target_scale).astype(np.float32)[:, None]
         return WindowSet(self.matrix, WindowRuns.of_starts(starts), targets, self.config.windows.lookback)
+
+    def train_windows(self) -> WindowSet:
+        """Those to train on, with what each counts by `training.weights`."""
+        made = self.windows(self.split.train)
+        kinds = self.config.training.weights
+        if not kinds:
+            return made
+        lookback, rows = self.config.windows.lookback, len(self.matrix)
+        weights = np.ones(rows, np.float32)
+        if "class" in kinds:
+            weights *= class_weights(made.runs, self.labels.astype(np.float32), lookback=lookback)
+        if "uniqueness" in kinds:
+            horizon = self.config.labels.horizon
+            weights *= uniqueness_weights(made.runs, lookback=lookback, horizon=horizon, rows=rows)
+        return replace(made, weights=weights)
 
     def all_windows(self, starts: np.ndarray) -> np.ndarray:
         """The windows of a part and those among them that have no label, such as moves in the dead zone, ascending.

@@ -1,9 +1,10 @@
 """`stockbot-hp train`."""
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +17,12 @@ from stockbot.cli.options import (
     require_known_features,
     resolve_config,
 )
-from stockbot.errors import StockbotError
+from stockbot.config import Config
+from stockbot.errors import StockbotError, UsageError
+from stockbot.workers import cluster_position, cluster_text
+
+if TYPE_CHECKING:
+    from stockbot.train import TrainResult
 
 _FLAGS = {
     "windows__lookback": click.option("--lookback", "windows__lookback", type=int, help="Rows of a window."),
@@ -38,12 +44,13 @@ _FLAGS = {
 
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that override `config.yaml` for one training run, and `--device`."""
+    """The flags that override `config.yaml` for one training run, and `--devices`."""
     for flag in reversed(_FLAGS.values()):
         command = flag(command)
-    return click.option("--device", default="auto", show_default=True, help="auto, cpu, gpu, or one such as gpu:1.")(
-        command
-    )
+    return click.option(
+        "--devices", "--device", "device", default="auto", show_default=True,
+        help="auto, cpu, gpu, a number of them, or names: gpu:0,gpu:1.",
+    )(command)  # fmt: skip
 
 
 def require_training() -> None:
@@ -60,43 +67,95 @@ def require_training() -> None:
 @config_option
 @artifacts_option
 @training_options
+@click.option("--resume", "resumed", metavar="RUN", help="Go on with a killed run: its name, its beginning, or latest.")
+@click.option("--workers", help="Several machines: addresses of all, HOST:PORT,HOST:PORT; the first one seals.")
+@click.option("--worker", type=int, help="Number of this process among --workers, from 0.")
 @json_option
 def command(
     store: Path | None,
     config_path: Path | None,
     artifacts: Path | None,
-    device: str,
     as_json: bool,
-    **overrides: Any,
+    resumed: str | None,
+    workers: str | None,
+    worker: int | None,
+    **options: Any,
 ) -> None:
     """Train a model on the feature store STORE (default: `paths.store`) and seal it as a bundle.
 
     \b
-    Example:
+    Examples:
       stockbot-hp train data/features --lookback 60 --horizon 5 --epochs 20 --model lstm --seed 42
+      stockbot-hp train --resume latest
     """
     require_training()
+    device = options.pop("device")
+    run = None
+    if resumed is not None:
+        run, config, store = _left(resumed, config_path, artifacts, store, options)
+    else:
+        config = resolve_config(config_path, **options)
+        require_known_features(config, config_path)
+    if _joins_others(workers, worker):
+        _assist(config, store, run, as_json)
+        return
     from pipelines.store import FeatureStore
-    from stockbot.baselines import judge
-    from stockbot.train import train
+    from stockbot.train import resume, train
 
-    config = resolve_config(config_path, **overrides)
-    require_known_features(config, config_path)
     opened = FeatureStore.open(store or Path(config.paths.store))
     with progress("training", "windows") as advance:
-        result = train(
-            config,
-            opened,
-            artifacts or Path(config.paths.artifacts),
-            device=device,
-            progress=advance,
-            report=_say,
-        )
+        told = {"device": device, "progress": advance, "report": _say}
+        if run is not None:
+            result = resume(run, config, opened, **told)
+        else:
+            result = train(config, opened, artifacts or Path(config.paths.artifacts), **told)
+    emit(_summary(result), as_json)
+
+
+def _left(
+    name: str, config_path: Path | None, artifacts: Path | None, store: Path | None, options: dict[str, Any]
+) -> tuple[Path, Config, Path]:
+    """Folder, settings and store of the run to go on with."""
+    from stockbot.run_folder import CONFIG, find_run, resumable
+
+    changed = [flag for flag, value in options.items() if value is not None]
+    if changed:
+        raise UsageError(f"--resume: the run goes on with its own settings, received {changed[0].replace('__', '.')}")
+    run = find_run(artifacts or Path(resolve_config(config_path).paths.artifacts), name)
+    record = resumable(run)
+    config = resolve_config(run / CONFIG)
+    require_known_features(config, run / CONFIG)
+    return run, config, store or Path(record["store"])
+
+
+def _joins_others(workers: str | None, worker: int | None) -> bool:
+    """Whether this process is one of several and not the first; TensorFlow is told of all by its variable."""
+    if workers is None and worker is None:
+        text = os.environ.get("TF_CONFIG", "")
+        return text != "" and cluster_position(text)[0] > 0
+    if workers is None or worker is None:
+        raise UsageError("--workers and --worker: expected both, the addresses of all and the number of this process")
+    os.environ["TF_CONFIG"] = cluster_text(workers.split(","), worker)
+    return worker > 0
+
+
+def _assist(config: Config, store: Path | None, run: Path | None, as_json: bool) -> None:
+    from pipelines.store import FeatureStore
+    from stockbot.train import assist
+
+    opened = FeatureStore.open(store or Path(config.paths.store))
+    assist(config, opened, run=run, report=_say)
+    emit({"sealed_by": "worker 0"}, as_json)
+
+
+def _summary(result: "TrainResult") -> dict[str, Any]:
+    from stockbot.baselines import judge
+
     test = {name: value for name, value in result.metrics["test"].items() if name not in ("baselines", "statistics")}
     baselines = {name: scores["loss"] for name, scores in result.metrics["test"]["baselines"].items()}
     verdict = {"baseline_losses": baselines, "verdict": judge(result.metrics["test"])}
     summary = {"model": result.model_id, "path": str(result.path), "run": str(result.run)}
-    emit({**summary, "best_epoch": result.metrics["best_epoch"], "test": test, **verdict}, as_json)
+    return {**summary, "best_epoch": result.metrics["best_epoch"], "test": test, **verdict}
 
 
 def _say(line: str) -> None:

@@ -143,7 +143,7 @@ def test_a_failed_run_is_one_line_and_leaves_no_model(
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "models").exists()
     (run,) = (tmp_path / "runs").iterdir()
-    assert {path.name for path in run.iterdir()} <= {"training_log.txt", "config.yaml"}
+    assert {path.name for path in run.iterdir()} <= {"training_log.txt", "config.yaml", "run.json"}
     assert (run / "training_log.txt").read_text().splitlines()[-1].endswith(f"failed: {caught.value}")
 
 
@@ -162,7 +162,7 @@ def test_a_price_that_never_moves_trains(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["gpu", "tpu:0", "cpu:7"])
 def test_an_unknown_device_names_those_that_are_visible(wave_store: FeatureStore, tmp_path: Path, device: str) -> None:
-    with pytest.raises(UsageError, match=f"--device: '{device}' is not visible; choose auto, cpu:0"):
+    with pytest.raises(UsageError, match=f"--devices: '{device}' is not visible; choose auto, cpu:0"):
         train(tiny_config(), wave_store, tmp_path, device=device)
 
 
@@ -217,7 +217,8 @@ def test_sigterm_ends_a_training_in_one_line(wave_store: FeatureStore, tmp_path:
     assert [line for line in err.splitlines() if not line.startswith("epoch ")] == ["error: terminated"]
     assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["runs"]
     (run,) = (tmp_path / "artifacts" / "runs").iterdir()
-    assert {path.name for path in run.iterdir()} == {"training_log.txt", "config.yaml"}
+    kept = {path.name for path in run.iterdir()}
+    assert kept == {"training_log.txt", "config.yaml", "run.json", "checkpoints", "events"}
     assert (run / "training_log.txt").read_text().endswith("failed: terminated\n")
 
 
@@ -228,7 +229,7 @@ def test_a_killed_training_leaves_no_bundle_and_the_next_one_clears_up(
     process = begin_training(wave_store.path, artifacts)
     process.kill()
     process.communicate()
-    assert list(artifacts.glob("runs/.tmp-*-bundle/*"))
+    assert list(artifacts.glob("runs/.tmp-*-bundle"))
     assert (list_models(artifacts), damaged_models(artifacts)) == ([], {})
     with pytest.raises(ArtifactError, match="no model is sealed yet"):
         promote(artifacts, "latest", "test")
@@ -243,6 +244,7 @@ from pathlib import Path
 from pipelines.errors import DataError
 from pipelines.store import FeatureStore
 from stockbot import fit
+from stockbot.fit.exports import save_legacy
 from stockbot.model import build_model
 from stockbot.train import train
 from tests.stockbot.markets import tiny_config
@@ -255,7 +257,7 @@ try:
 except DataError as error:
     print(error)
 try:
-    fit._save_legacy(model, folder / fit.LEGACY)
+    save_legacy(model, folder / fit.LEGACY)
 except OSError as error:
     print(error.strerror)
 """

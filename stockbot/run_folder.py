@@ -1,0 +1,113 @@
+"""The folder of a training run under `artifacts/runs`: its log and settings, and how to find it again."""
+
+import difflib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, sole_writer, write_atomic
+from stockbot.config import Config
+from stockbot.errors import ArtifactError
+from stockbot.provenance import utc_now
+
+LOG, CONFIG, RECORD = "training_log.txt", "config.yaml", "run.json"
+
+
+class RunLog:
+    """Lines with a time, in a file and to whoever listens."""
+
+    def __init__(self, path: Path, report: Callable[[str], None] | None) -> None:
+        self.path = path
+        self._report = report
+
+    def line(self, text: str) -> None:
+        """Write a line and report it."""
+        self.write(text)
+        if self._report is not None:
+            self._report(text)
+
+    def write(self, text: str) -> None:
+        """For the file alone: whoever listens learns of a failure from the exception."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{utc_now()}  {text}\n")
+
+
+def new_run(artifacts: Path, config: Config) -> Path:
+    """A fresh folder named by time and configuration; a number is added when two runs start in one second.
+
+    Raises:
+        ArtifactError: it cannot be made.
+    """
+    stem = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{config_hash(config)[:8]}"
+    try:
+        (artifacts / "runs").mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):
+            run = artifacts / "runs" / (stem if number == 1 else f"{stem}-{number}")
+            if not run.exists():
+                run.mkdir()
+                return run
+    except OSError as error:
+        raise ArtifactError(
+            f"{artifacts}: cannot be written: {error.strerror}; give another folder with --artifacts"
+        ) from None
+    raise ArtifactError(f"{artifacts / 'runs' / stem}: 999 runs started in this second; start fewer at once")
+
+
+def find_run(artifacts: Path, name: str) -> Path:
+    """The folder of a run, by its whole name, a unique beginning of it, or `latest`.
+
+    Raises:
+        ArtifactError: there is none, or more than one (names the nearest).
+    """
+    folder = artifacts / "runs"
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    found = names[-1:] if name == "latest" else [each for each in names if each == name or each.startswith(name)]
+    if len(found) == 1 or name in found:
+        return folder / (name if name in found else found[0])
+    near = found[:3] or difflib.get_close_matches(name, names, n=3, cutoff=0.3) or names[-3:]
+    known = f"such as {', '.join(near)}" if near else "but there is none"
+    problem = "several runs begin" if found else "no run begins"
+    raise ArtifactError(f"{folder}: {problem} with {name!r}; expected one {known}")
+
+
+def record_run(run: Path, changes: Mapping[str, Any]) -> None:
+    """Write what is known of the run into its record, beside what that holds already."""
+    known = read_json(run / RECORD) if (run / RECORD).exists() else {"run": run.name}
+    write_atomic(run / RECORD, pretty_json({**known, **changes}))
+
+
+def resumable(run: Path) -> dict[str, Any]:
+    """The record of a run that can go on.
+
+    Raises:
+        ArtifactError: it is sealed, or ended before it trained.
+    """
+    if not ((run / RECORD).exists() and (run / CONFIG).exists()):
+        raise ArtifactError(f"{run}: the run ended before it trained, there is nothing to resume; start a new one")
+    record: dict[str, Any] = read_json(run / RECORD)
+    if record.get("model"):
+        raise ArtifactError(f"{run}: the run is done and sealed as {record['model'][:16]}; start a new one")
+    return record
+
+
+@contextmanager
+def at_work(run: Path, log: RunLog) -> Iterator[None]:
+    """Hold the run for this process, and say in its log why it failed when it does.
+
+    Raises:
+        ArtifactError: another process is at work on it.
+    """
+    try:
+        with sole_writer(run, "training"):
+            yield
+    except BaseException as error:  # Ctrl-C too
+        with suppress(OSError):  # nor can the log be written on a full disk
+            log.write(f"failed: {str(error) or type(error).__name__}")
+        raise
+
+
+def config_hash(config: Config) -> str:
+    """16 hex digits that settings have and no others."""
+    return sha256_bytes(canonical_json(config.model_dump(mode="json")))[:16]

@@ -1,0 +1,167 @@
+"""A training that was killed at any step goes on to the same bits."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.store import FeatureStore
+from stockbot.config import Config, load_config
+from stockbot.errors import ArtifactError
+from stockbot.run_folder import find_run
+from stockbot.train import TrainResult, resume, train
+from tests.stockbot.markets import make_store, tiny_config, wave
+from tests.stockbot.test_train import ROOT, weights
+
+# Everything that has a state: masks, moving averages, slots, schedule, sums of metrics, patience.
+STATEFUL = {
+    "model__dropout": 0.3,
+    "model__batch_norm": True,
+    "model__metrics": ["mean_absolute_error", "r2_score"],
+    "training__epochs": 4,
+    "training__schedule": "cosine",
+    "training__warmup_steps": 5,
+    "training__weight_decay": 0.01,
+    "training__clip_norm": 0.5,
+    "training__accumulate": 2,
+    "training__checkpoint_steps": 2,
+}
+
+
+def last_run(artifacts: Path) -> Path:
+    return find_run(artifacts, "latest")
+
+
+def train_on(config: Config, store: FeatureStore, artifacts: Path, dies_at: list[int]) -> TrainResult:
+    """Train, and go on each time it was interrupted after so many batches of its life."""
+
+    def dying(after: int) -> object:
+        calls = iter(range(1, 1_000_000))
+
+        def progress(done: int, total: int) -> None:
+            if next(calls) == after:
+                raise KeyboardInterrupt
+
+        return progress
+
+    begun = False
+    for after in [*dies_at, 0]:
+        try:
+            if not begun:
+                begun = True
+                return train(config, store, artifacts, progress=dying(after))
+            return resume(last_run(artifacts), config, store, progress=dying(after))
+        except KeyboardInterrupt:
+            assert after
+    raise AssertionError("the last life does not end")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(wave_store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    return train(tiny_config(**STATEFUL), wave_store, tmp_path_factory.mktemp("undisturbed"))
+
+
+def assert_same(found: TrainResult, expected: TrainResult) -> None:
+    for name in ("best_model.keras", "final_model.keras"):
+        assert weights(found.path, name) == weights(expected.path, name)
+    assert (found.path / "model.onnx").read_bytes() == (expected.path / "model.onnx").read_bytes()
+    assert {**found.metrics, "test": None} == {**expected.metrics, "test": None}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_interrupted_anywhere_it_ends_with_the_same_bits(
+    wave_store: FeatureStore, tmp_path: Path, undisturbed: TrainResult, seed: int
+) -> None:
+    chance = random.Random(seed)
+    result = train_on(tiny_config(**STATEFUL), wave_store, tmp_path, [chance.randint(1, 14) for _ in range(3)])
+    assert_same(result, undisturbed)
+    log = (result.run / "training_log.txt").read_text()
+    assert log.count("failed: KeyboardInterrupt") >= 1
+    assert "resumed at epoch" in log
+    kept = {path.name for path in (result.run / "checkpoints").iterdir()}
+    assert kept == {"last.npz", f"best-{result.metrics['best_epoch']:04d}.npz"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipelines.store import FeatureStore
+from stockbot.config import load_config
+from stockbot.run_folder import find_run
+from stockbot.train import resume, train
+store, artifacts, after = FeatureStore.open(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
+config = load_config(artifacts / "config.yaml")
+calls = iter(range(1, 1_000_000))
+def progress(done, total):
+    if next(calls) == after:
+        os.kill(os.getpid(), signal.SIGKILL)
+if (artifacts / "runs").exists():
+    resume(find_run(artifacts, "latest"), config, store, progress=progress)
+else:
+    train(config, store, artifacts, progress=progress)
+"""
+
+
+def test_killed_it_ends_with_the_same_bits(wave_store: FeatureStore, tmp_path: Path, undisturbed: TrainResult) -> None:
+    config = tiny_config(**STATEFUL)
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    for after in (5, 9):
+        command = [sys.executable, "-c", KILLED, str(wave_store.path), str(tmp_path), str(after)]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -signal.SIGKILL
+    result = resume(last_run(tmp_path), config, wave_store)
+    assert_same(result, undisturbed)
+    assert list((tmp_path / "runs").glob(".tmp-*")) == []
+
+
+def test_a_run_that_is_done_or_never_trained_is_not_resumed(
+    wave_store: FeatureStore, tmp_path: Path, undisturbed: TrainResult
+) -> None:
+    config = load_config(undisturbed.run / "config.yaml")
+    with pytest.raises(ArtifactError, match=f"is done and sealed as {undisturbed.model_id[:16]}"):
+        resume(undisturbed.run, config, wave_store)
+    (tmp_path / "runs" / "r1").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="ended before it trained"):
+        resume(tmp_path / "runs" / "r1", config, wave_store)
+
+
+def interrupted(store: FeatureStore, artifacts: Path, **changes: object) -> tuple[Path, Config]:
+    config = tiny_config(training__epochs=2, training__checkpoint_steps=2, model__factory="linear", **changes)
+
+    def progress(done: int, total: int) -> None:
+        if done >= 5 * 32:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, store, artifacts, progress=progress)
+    return last_run(artifacts), config
+
+
+def test_other_rows_and_a_damaged_checkpoint_are_refused(wave_store: FeatureStore, tmp_path: Path) -> None:
+    run, config = interrupted(wave_store, tmp_path)
+    other = make_store(tmp_path / "other", {"AAA": wave(260, seed=5)})
+    with pytest.raises(ArtifactError, match=f"trains on snapshot {wave_store.snapshot[:16]}, .* holds"):
+        resume(run, config, other)
+    checkpoint = run / "checkpoints" / "last.npz"
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArtifactError, match=r"last.npz: no checkpoint can be read from it .* train anew"):
+        resume(run, config, wave_store)
+    checkpoint.write_bytes(whole)
+    resume(run, config, wave_store)
+
+
+def test_a_run_is_found_by_its_beginning(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no run begins with 'x'; expected one but there is none"):
+        find_run(tmp_path, "x")
+    for name in ("20260101T000000Z-aa", "20260102T000000Z-bb", "20260102T000000Z-bb-2", ".tmp-1-bundle"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert find_run(tmp_path, "20260101").name == "20260101T000000Z-aa"
+    assert find_run(tmp_path, "20260102T000000Z-bb").name == "20260102T000000Z-bb"
+    assert find_run(tmp_path, "latest").name == "20260102T000000Z-bb-2"
+    with pytest.raises(ArtifactError, match="several runs begin with '20260102'; expected one such as 20260102T"):
+        find_run(tmp_path, "20260102")
+    with pytest.raises(ArtifactError, match="no run begins with '20260103T'; expected one such as 2026010"):
+        find_run(tmp_path, "20260103T")
