@@ -32,7 +32,7 @@ def cluster_position(text: str) -> tuple[int, int]:
         workers, index = found["cluster"]["worker"], int(found["task"]["index"])
         if json.loads(cluster_text(workers, index)) == found | {"task": found["task"] | {"index": index}}:
             return index, len(workers)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError):
         pass
     example = cluster_text(["10.0.0.1:7000", "10.0.0.2:7000"], 0)
     raise UsageError(f"TF_CONFIG: expected workers alone, such as {example}, received {text!r}")

@@ -70,6 +70,7 @@ def require_training() -> None:
 @click.option("--resume", "resumed", metavar="RUN", help="Go on with a killed run: its name, its beginning, or latest.")
 @click.option("--workers", help="Several machines: addresses of all, HOST:PORT,HOST:PORT; the first one seals.")
 @click.option("--worker", type=int, help="Number of this process among --workers, from 0.")
+@click.option("--scaling", is_flag=True, help="Train nothing; measure how fast one device is, two, and so on.")
 @json_option
 def command(
     store: Path | None,
@@ -79,6 +80,7 @@ def command(
     resumed: str | None,
     workers: str | None,
     worker: int | None,
+    scaling: bool,
     **options: Any,
 ) -> None:
     """Train a model on the feature store STORE (default: `paths.store`) and seal it as a bundle.
@@ -96,6 +98,9 @@ def command(
     else:
         config = resolve_config(config_path, **options)
         require_known_features(config, config_path)
+    if scaling:
+        _report_speeds(config, store, as_json)
+        return
     if _joins_others(workers, worker):
         _assist(config, store, run, as_json)
         return
@@ -137,6 +142,16 @@ def _joins_others(workers: str | None, worker: int | None) -> bool:
         raise UsageError("--workers and --worker: expected both, the addresses of all and the number of this process")
     os.environ["TF_CONFIG"] = cluster_text(workers.split(","), worker)
     return worker > 0
+
+
+def _report_speeds(config: Config, store: Path | None, as_json: bool) -> None:
+    from pipelines.store import FeatureStore
+    from stockbot.fit.speeds import advice, measure_speeds
+    from stockbot.training_set import make_training_set
+
+    speeds = measure_speeds(make_training_set(config, FeatureStore.open(store or Path(config.paths.store))))
+    rates = {f"{speed.devices}": round(speed.windows_per_second, 1) for speed in speeds}
+    emit({"windows_per_second": rates, "advice": advice(speeds, config.training.batch_size)}, as_json)
 
 
 def _assist(config: Config, store: Path | None, run: Path | None, as_json: bool) -> None:

@@ -89,7 +89,7 @@ def _among_workers(wanted: str, worker: int, workers: int) -> Devices:
             f"--devices: each worker trains on all its devices, received {wanted!r}; hide some by CUDA_VISIBLE_DEVICES"
         )
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    return Devices(tuple(choose_devices("auto")), strategy, worker, workers)
+    return Devices(tuple(strategy.extended.worker_devices), strategy, worker, workers)
 
 
 def _strategy(names: list[str]) -> "tf.distribute.Strategy":

@@ -12,7 +12,7 @@ from pipelines.batches import WindowLoader
 from stockbot.config import Config
 from stockbot.errors import ArtifactError, StockbotError
 from stockbot.fit.checkpoints import FOLDER as CHECKPOINTS
-from stockbot.fit.checkpoints import Checkpoints, Position
+from stockbot.fit.checkpoints import Arrays, Checkpoints, Position
 from stockbot.fit.compiling import choose_xla, may_compile
 from stockbot.fit.devices import Devices, open_devices
 from stockbot.fit.events import FOLDER as EVENTS
@@ -57,8 +57,8 @@ def fit_model(
 
     `training.determinism` says what repeats. `bitwise`: the same data, configuration and devices give the same weights
     to the bit on the same machine. `seeded`: the same order of windows, first weights and masks of dropout; sums may
-    be taken in another order. `fast`: the same order of windows and first weights; whether XLA compiles the step is tried,
-    and GPUs from Ampere on multiply with ten bits of mantissa.
+    be taken in another order. `fast`: the same order of windows and first weights; it is tried whether XLA compiles
+    faster steps, and GPUs from Ampere on multiply with ten bits of mantissa.
 
     Args:
         device: as `devices.open_devices` takes it.
@@ -71,21 +71,37 @@ def fit_model(
         ArtifactError: a checkpoint of other devices.
     """
     devices = open_devices(device)
-    _seed(data.config)
-    kept = run if devices.is_chief else None
-    loop = _loop(data, devices, run, Events(None if kept is None else kept / EVENTS))
-    loop.progress, loop.report = progress, report
     _say(report, str(devices))
-    _prepare(loop, data.config, devices)
+    loop = prepared(data, devices, run)
+    loop.progress, loop.report = progress, report
     if loop.position.epoch or loop.position.step:
         _say(report, f"resumed at epoch {loop.position.epoch + 1} step {loop.position.step}")
     try:
         loop.run()
     except tf.errors.ResourceExhaustedError as error:
         raise StockbotError(_advice(data.config, error)) from error
-    about = {"devices": list(devices.names), "workers": devices.workers, "xla": loop.steps.xla, **_input(loop)}
+    except tf.errors.OpError as error:
+        if devices.workers == 1:
+            raise
+        raise StockbotError(_lost(devices, run, error)) from error
     _say(report, f"input wait {loop.wait_share:.1%} of the time of steps")
-    return _exported(loop, folder, about)
+    return _exported(loop, folder, {"devices": list(devices.names), "workers": devices.workers, **loop.about})
+
+
+def prepared(data: TrainingSet, devices: Devices, run: Path | None = None) -> Loop:
+    """A training that is about to begin, or to go on from the checkpoint that a run left.
+
+    Raises:
+        ArtifactError, UsageError, ConfigError, DataError: as `fit_model`.
+    """
+    _seed(data.config)
+    loop = _loop(data, devices, run)
+    found = loop.checkpoints.load() if loop.checkpoints is not None else None
+    if found is None:
+        _choose_xla(loop, data.config, devices)
+    else:
+        _go_to(loop, *found)
+    return loop
 
 
 def _say(report: Report | None, line: str) -> None:
@@ -101,7 +117,7 @@ def _seed(config: Config) -> None:
     keras.utils.set_random_seed(config.training.seed)
 
 
-def _loop(data: TrainingSet, devices: Devices, run: Path | None, events: Events) -> Loop:
+def _loop(data: TrainingSet, devices: Devices, run: Path | None) -> Loop:
     training = data.config.training
     parts = [data.train_windows(), data.windows(data.split.validation)]
     for windows in parts:
@@ -116,20 +132,18 @@ def _loop(data: TrainingSet, devices: Devices, run: Path | None, events: Events)
     steps = Steps(model, training, devices, metrics=objective(data.config)[1], steps=total)
     identity = {"replicas": devices.replicas, "windows": [len(windows) for windows in parts]}
     checkpoints = None if run is None else Checkpoints(run / CHECKPOINTS, writes=devices.is_chief)
+    events = Events(run / EVENTS if run is not None and devices.is_chief else None)
     return Loop(steps, train, validation, training, Position(), checkpoints, events, identity)
 
 
-def _prepare(loop: Loop, config: Config, devices: Devices) -> None:
-    """Go to where a run was left, or choose how its steps are compiled."""
-    found = loop.checkpoints.load() if loop.checkpoints is not None else None
-    if found is None:
-        total = config.training.epochs * loop.train.loader.steps_per_epoch
-        if may_compile(config, devices, total):
-            first = next(loop.train.shares())
-            loop.steps.xla = choose_xla(loop.steps, config, first, loop.train.loader.batch_size)
-        loop.identity["xla"] = loop.steps.xla
-        return
-    position, arrays, identity = found
+def _choose_xla(loop: Loop, config: Config, devices: Devices) -> None:
+    loader = loop.train.loader
+    if may_compile(config, devices, config.training.epochs * loader.steps_per_epoch):
+        loop.steps.xla = choose_xla(loop.steps, config, next(loop.train.shares()), loader.batch_size)
+    loop.identity["xla"] = loop.steps.xla
+
+
+def _go_to(loop: Loop, position: Position, arrays: Arrays, identity: dict[str, Any]) -> None:
     loop.identity["xla"] = loop.steps.xla = identity["xla"]
     if identity != loop.identity:
         raise ArtifactError(
@@ -139,10 +153,6 @@ def _prepare(loop: Loop, config: Config, devices: Devices) -> None:
     loop.position = position
     if position.best is not None and loop.checkpoints is not None:
         loop.best = loop.checkpoints.load_best(position.best)
-
-
-def _input(loop: Loop) -> dict[str, Any]:
-    return {"input_wait_share": loop.wait_share, "bytes_per_window": loop.train.bytes_per_window}
 
 
 def _exported(loop: Loop, folder: Path, about: dict[str, Any]) -> Fitted:
@@ -162,4 +172,12 @@ def _advice(config: Config, error: Exception) -> str:
         f"training: a device has no memory left for batches of {training.batch_size} windows in {training.accumulate} "
         f"parts ({str(error).partition(chr(10))[0]}); raise training.accumulate for the same model in less memory, use "
         f"training.precision mixed_bfloat16 or mixed_float16 on a GPU, or lower training.batch_size or model.lstm_units"
+    )
+
+
+def _lost(devices: Devices, run: Path | None, error: Exception) -> str:
+    name = "RUN" if run is None else run.name
+    return (
+        f"training: worker {devices.worker + 1} of {devices.workers} has lost another one "
+        f"({str(error).strip().partition(chr(10))[0]}); start all of them again with --resume {name}"
     )

@@ -60,6 +60,12 @@ class Loop:
         whole = self.waited + self.worked
         return self.waited / whole if whole else 0.0
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """How it was computed, for the manifest."""
+        bytes_per_window = self.train.bytes_per_window
+        return {"xla": self.steps.xla, "input_wait_share": self.wait_share, "bytes_per_window": bytes_per_window}
+
     def _is_patience_over(self) -> bool:
         best = self.position.best
         return best is not None and len(self.position.history) - 1 - best >= self.config.patience

@@ -19,6 +19,7 @@ from stockbot.fit.devices import Devices, choose_devices, open_devices
 from stockbot.fit.feed import Feed
 from stockbot.fit.rates import learning_rate
 from stockbot.fit.scaling import FIRST, LossScale
+from stockbot.fit.speeds import Speed, advice
 from stockbot.fit.step import Steps, restore, snapshot
 from stockbot.model import build_model, objective
 from tests.pipelines import window_sets
@@ -148,7 +149,10 @@ def test_learning_rates_rise_and_fall() -> None:
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_a_lower_precision_trains_nearly_the_same_model_in_float32(precision: str) -> None:
+def test_a_lower_precision_trains_nearly_the_same_model_in_float32(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stockbot.fit.scaling.FIRST", 1024.0)  # no step is left out to find the scale
     full, figures = trained(settings(model__batch_norm=True), steps=20)
     lower, others = trained(settings(model__batch_norm=True, training__precision=precision), steps=20)
     assert all(array.dtype == np.float32 for array in lower)
@@ -271,3 +275,11 @@ def test_several_devices_train_like_one_down_to_a_last_batch_that_not_all_get_a_
     for other in half[1:]:  # float16 rounds otherwise in each cut
         assert other[0] == pytest.approx(half[0][0], rel=1e-2)
     assert all(np.isfinite(loss) for loss, _ in random)
+
+
+def test_scaling_names_the_number_of_devices_to_take() -> None:
+    rates = [Speed(1, 100.0), Speed(2, 150.0), Speed(3, 140.0), Speed(4, 90.0)]
+    assert advice(rates[:1], 256) == "one device is visible: nothing to compare"
+    assert advice(rates[:2], 256) == "all 2 devices are 1.50 times as fast as one: --devices 2"
+    assert advice(rates, 256).startswith("WARNING: 3 and 4 devices are slower than 2")
+    assert "take --devices 2, or raise training.batch_size (256)" in advice(rates, 256)
