@@ -112,6 +112,40 @@ def _loader_goals(found: Mapping[str, float]) -> list[goals.Goal]:
     return made
 
 
+def step(bench: Bench) -> Result:
+    """Training of the default model, and of one of two layers, on one core: windows a second."""
+    from benchmarks.train import steps
+    from benchmarks.train.rows import Rows
+
+    _one_thread()
+    rows = Rows.made(min(bench.rows, 500_000))  # Keras's loader shuffles all starts at each call of fit
+    figures: dict[str, dict[str, float]] = {}
+    for units in ([64], [128, 64]):
+        runs = steps.made(rows, units, 256)
+        count = max(8, round(4 * _TURN / runs[steps.FIXED](8)))
+        spent: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(bench.rounds):
+            for name, run in runs.items():
+                spent[name].append(run(count))
+        figures[f"units {units}"] = {name: 256 / median(each) for name, each in spent.items()}
+    _show("training with batches of 256, thousand windows a second", figures, steps.FIXED)
+    return figures, _step_goals(figures)
+
+
+def _step_goals(figures: Mapping[str, Mapping[str, float]]) -> list[goals.Goal]:
+    from benchmarks.train.steps import FIT, FIXED, LOADED, MODULE
+
+    one, two = figures.values()
+    made = [
+        goals.at_least("our step with the loader / on one batch", one[LOADED] / one[FIXED], 0.97),
+        goals.at_least("ours / Keras fit, 64 units", one[LOADED] / one[FIT], 2.5),
+    ]
+    if MODULE in one:
+        made.append(goals.at_least("ours / torch, 64 units", one[LOADED] / one[MODULE], 2.0))
+        made.append(goals.at_least("ours / torch, 128 and 64 units", two[LOADED] / two[MODULE], 1.2))
+    return made
+
+
 def _one_thread() -> None:
     import tensorflow as tf
 
@@ -146,4 +180,4 @@ def _show(title: str, figures: Mapping[str, Mapping[str, float]], bound: str) ->
         print(f"{name:<32}" + "".join(cells))
 
 
-SUBJECTS: dict[str, Callable[[Bench], Result]] = {"loader": loader, "stream": stream}
+SUBJECTS: dict[str, Callable[[Bench], Result]] = {"loader": loader, "stream": stream, "step": step}

@@ -9,7 +9,7 @@ import tensorflow as tf
 from stockbot.config import TrainingConfig
 from stockbot.fit.devices import Devices
 from stockbot.fit.figures import Figures
-from stockbot.fit.network import Network
+from stockbot.fit.network import Network, Place
 from stockbot.fit.rates import learning_rate
 from stockbot.fit.scaling import LossScale
 
@@ -36,7 +36,7 @@ class Steps:
             metrics: names. steps: of all epochs, for the schedule.
         """
         self.model, self._config, self._devices, self._steps = model, config, devices, steps
-        self._network = Network(model, precision=config.precision, seed=config.seed)
+        self._network = Network(model, precision=config.precision, seed=config.seed, batch_size=config.batch_size)
         self.figures = Figures(model.loss, metrics)
         self._scale = LossScale() if config.precision == "mixed_float16" else None
         self.xla = False
@@ -123,8 +123,8 @@ class Steps:
         gradients are finite."""
         context = tf.distribute.get_replica_context()
         device = tf.cast(context.replica_id_in_sync_group, tf.int64)
-        draw = (number * self._devices.replicas + device) * self._config.accumulate
-        gradients, moving, sums = self._in_parts((inputs, targets, weights), size, draw, training)
+        place = Place(number, tf.cast(size, tf.int64) * device // self._devices.replicas)
+        gradients, moving, sums = self._in_parts((inputs, targets, weights), size, place, training)
         if self._devices.replicas > 1:
             gradients, sums = context.all_reduce(SUM, [gradients, sums])
             moving = context.all_reduce(MEAN, moving) if moving else []
@@ -137,19 +137,19 @@ class Steps:
             gradients, _ = tf.clip_by_global_norm(gradients, self._config.clip_norm)
         return gradients, moving
 
-    def _in_parts(self, share: Any, size: "tf.Tensor", draw: "tf.Tensor", training: bool) -> Any:
+    def _in_parts(self, share: Any, size: "tf.Tensor", place: Place, training: bool) -> Any:
         """Gradients, moving averages and sums of a share, computed in parts of equal length, the last one shorter."""
         weights = [tf.convert_to_tensor(variable.value) for variable in self._network.weights]
         moving = [tf.convert_to_tensor(variable.value) for variable in self._network.moving]
         devices, parts = self._devices.replicas, self._config.accumulate
         if devices * parts == 1:
-            return self._of_part(share, (weights, moving), size, draw, training)
+            return self._of_part(share, (weights, moving), size, place, training)
         rows = -(-self._config.batch_size // (devices * parts))
         count = tf.shape(share[0])[0]
 
         def add(part: Any, gradients: Any, moving: Any, sums: Any) -> Any:
             mine = [whole[part * rows : (part + 1) * rows] for whole in share]
-            at = draw + tf.cast(part, tf.int64)
+            at = Place(place.step, place.window + tf.cast(part, tf.int64) * rows)
             found, moving, more = self._of_part(mine, (weights, moving), size, at, training)
             return part + 1, _added(gradients, found), moving, _added(sums, more)
 
@@ -159,11 +159,11 @@ class Steps:
         # nothing for this device.
         return tf.while_loop(lambda part, *_: part * rows < count, add, begin, parallel_iterations=1)[1:]
 
-    def _of_part(self, part: Any, state: Any, size: "tf.Tensor", draw: "tf.Tensor", training: bool) -> Any:
+    def _of_part(self, part: Any, state: Any, size: "tf.Tensor", place: Place, training: bool) -> Any:
         (inputs, targets, counts), (weights, moving) = part, state
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            outputs, after = self._network(weights, moving, inputs, draw if training else None)
+            outputs, after = self._network(weights, moving, inputs, place if training else None)
             losses = self.figures.losses(targets, outputs) * counts
             loss = tf.reduce_sum(losses) / size
             if self._scale is not None:

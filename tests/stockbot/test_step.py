@@ -17,6 +17,7 @@ from stockbot.errors import UsageError
 from stockbot.fit.compiling import FEWEST_STEPS, choose_xla, may_compile
 from stockbot.fit.devices import Devices, choose_devices, open_devices
 from stockbot.fit.feed import Feed
+from stockbot.fit.network import Network, Place
 from stockbot.fit.rates import learning_rate
 from stockbot.fit.scaling import FIRST, LossScale
 from stockbot.fit.speeds import Speed, advice
@@ -103,8 +104,9 @@ def test_figures_are_those_of_keras() -> None:
 
 @pytest.mark.parametrize("parts", [2, 3, 5])
 def test_a_batch_in_parts_is_the_whole_batch(parts: int) -> None:
-    whole, figures = trained(settings(training__clip_norm=0.1))
-    in_parts, others = trained(settings(training__clip_norm=0.1, training__accumulate=parts))
+    changes = {"training__clip_norm": 0.1, "model__dropout": 0.4, "model__lstm_units": [5, 4]}
+    whole, figures = trained(settings(**changes))
+    in_parts, others = trained(settings(**changes, training__accumulate=parts))
     assert_close(in_parts, whole)
     assert others == pytest.approx(figures, abs=1e-6)
 
@@ -139,6 +141,21 @@ def test_masks_of_dropout_follow_from_seed_and_step() -> None:
         results.append(step.model.get_weights())
     assert all(np.array_equal(one, other) for one, other in zip(results[0], results[1], strict=True))
     assert not all(np.array_equal(one, other) for one, other in zip(results[0], results[2], strict=True))
+
+
+def test_masks_of_dropout_leave_out_their_share_and_nothing_repeats() -> None:
+    model = keras.Sequential([keras.Input((30,)), keras.layers.Dropout(0.3), keras.layers.Dropout(0.3)])
+    network = Network(model, precision="float32", seed=1, batch_size=200)
+    ones = tf.ones((200, 30))
+    masks = []
+    for step in range(3):
+        place = Place(tf.constant(step, tf.int64), tf.constant(0, tf.int64))
+        outputs = np.asarray(network([], [], ones, place)[0])
+        np.testing.assert_allclose(np.unique(outputs), [0.0, 1.0 / 0.49], rtol=1e-6)
+        assert np.mean(outputs > 0.0) == pytest.approx(0.49, abs=0.02)  # two layers have masks of their own
+        masks.append(outputs > 0.0)
+    assert np.corrcoef([mask.ravel() for mask in masks])[np.triu_indices(3, 1)] == pytest.approx(0.0, abs=0.06)
+    np.testing.assert_array_equal(network([], [], ones)[0], ones)
 
 
 def test_learning_rates_rise_and_fall() -> None:
@@ -245,7 +262,8 @@ from stockbot.fit.feed import Feed
 from tests.stockbot.test_step import made, settings, window_set
 for changes in (
     {}, {"training__accumulate": 2, "training__clip_norm": 0.05}, {"training__precision": "mixed_float16"},
-    {"model__dropout": 0.4, "model__batch_norm": True, "training__accumulate": 2},
+    {"model__dropout": 0.4, "model__lstm_units": [5, 4], "training__accumulate": 2},
+    {"model__batch_norm": True, "training__accumulate": 2},
 ):
     told = []
     for wanted in ("cpu:0", "2", "3"):
@@ -267,14 +285,14 @@ for changes in (
 def test_several_devices_train_like_one_down_to_a_last_batch_that_not_all_get_a_window_of() -> None:
     done = subprocess.run([sys.executable, "-c", SEVERAL], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    plain, in_parts, half, random = (json.loads(line) for line in done.stdout.splitlines())
-    for one, *several in (plain, in_parts):
+    plain, in_parts, half, masked, normed = (json.loads(line) for line in done.stdout.splitlines())
+    for one, *several in (plain, in_parts, masked):
         for other in several:
             assert other[0] == pytest.approx(one[0], abs=1e-6)
             assert_close([np.asarray(w) for w in other[1]], [np.asarray(w) for w in one[1]])
     for other in half[1:]:  # float16 rounds otherwise in each cut
         assert other[0] == pytest.approx(half[0][0], rel=1e-2)
-    assert all(np.isfinite(loss) for loss, _ in random)
+    assert all(np.isfinite(loss) for loss, _ in normed)
 
 
 def test_scaling_names_the_number_of_devices_to_take() -> None:
