@@ -1,4 +1,4 @@
-"""Trainings that are killed at random steps and go on: `-m benchmarks.train.resume FOLDER NAME AFTER` is one life of one.
+"""Trainings that are killed at random steps and go on; `-m benchmarks.train.resume FOLDER NAME AFTER` is a life of one.
 
 It kills itself after so many steps; 0 lets it end, and prints the SHA-256 of the final weights.
 """
