@@ -200,10 +200,32 @@ def _emit(state, columns, bar):  # type: ignore[no-untyped-def]
     state[_FLOW] = 0.0
 
 
+@inlined
+def _copy_ticks(state, times, timestamp, price, volume, columns):  # type: ignore[no-untyped-def]
+    """Bars of one tick each, with what `_start`, `_add_prices` and `_emit` would leave; column by column."""
+    rows = len(timestamp)
+    stamps = columns.view(np.int64)
+    for column in range(2):
+        stamps[column, :] = timestamp
+    for column in range(2, 6):
+        columns[column, :] = price
+    for row in range(rows):
+        columns[6, row] = 0.0 + volume[row]
+        columns[7, row] = 0.0 + price[row] * volume[row]
+    times[_LABEL] = times[LAST] = timestamp[rows - 1]
+    state[_OPEN] = state[_HIGH] = state[_LOW] = state[_CLOSE] = price[rows - 1]
+    state[_VOLUME:_BID] = 0.0
+    state[_FLOW] = 0.0
+    state[0] += rows
+
+
 @kernel
 def bars_update(state, timestamp, price, volume, side, quotes, ends, columns):  # type: ignore[no-untyped-def]
     """Take ticks; write the bars that end before the rows `ends` to the columns, all or only those of prices."""
     times = state.view(np.int64)
+    if state[KIND] == TICK and state[SIZE] == 1.0 and len(columns) == PRICE_COLUMNS and len(timestamp) > 0:
+        _copy_ticks(state, times, timestamp, price, volume, columns)
+        return
     start = 0
     for bar in range(len(ends) + 1):
         stop = ends[bar] if bar < len(ends) else len(timestamp)

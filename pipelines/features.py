@@ -70,7 +70,7 @@ class FeaturePlan:
         Args:
             state: from `new_state` or saved by this plan; changed in place.
             bars: the next rows, in time order.
-            out: (features, rows) float32 to write into; a new array when None.
+            out: (features, rows) float32 to write into, each row of it contiguous; a new array when None.
 
         Returns:
             (rows, features) float32, each column contiguous; NaN while a feature warms up.
@@ -97,7 +97,7 @@ class FeaturePlan:
             raise ValueError("state: made by another plan or version of the features; start from `new_state()`")
         if out is None:
             out = np.empty(shape, np.float32)
-        elif out.dtype != np.float32 or out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+        elif out.dtype != np.float32 or out.shape != shape or not _runs(out, advance) or not out.flags.writeable:
             raise ValueError(
                 f"out: expected a writable, contiguous float32 array {shape}, received {out.dtype} {out.shape}"
             )
@@ -108,12 +108,18 @@ class FeaturePlan:
         return out
 
 
+def _runs(out: NDArray[np.float32], advance: Callable[..., None]) -> bool:
+    """Whether what is written at once lies side by side: a column of results, or all rows of them."""
+    return out.flags.c_contiguous or (advance is engine.advance and out.ndim == 2 and out.strides[1] == out.itemsize)
+
+
 class FeatureStream:
     """Ticks or candles of one symbol in, finished rows and their features out: one path for research and live."""
 
-    def __init__(self, spec: BarSpec, plan: FeaturePlan) -> None:
+    def __init__(self, spec: BarSpec, plan: FeaturePlan, *, whole_bars: bool = False) -> None:
+        """`whole_bars`: bars have all columns, also where the features read prices alone."""
         self.plan = plan
-        self._builder = BarBuilder(spec, prices_only=plan.reads_prices_only)
+        self._builder = BarBuilder(spec, prices_only=plan.reads_prices_only and not whole_bars)
         self._features = plan.new_state()
 
     @property
@@ -151,11 +157,22 @@ class FeatureStream:
         quotes: Floats | None = None,
     ) -> tuple[Bars, NDArray[np.float32]]:
         """Take ticks in time order; return the bars they close and those bars' features."""
-        return self.push_bars(self._builder.update(timestamp, price, volume, side, quotes))
+        return self.push_bars(self.close_bars(timestamp, price, volume, side, quotes))
 
-    def push_bars(self, bars: Bars) -> tuple[Bars, NDArray[np.float32]]:
-        """Take finished rows, such as candles; return them with their features."""
-        return bars, self.plan.update(self._features, bars)
+    def close_bars(
+        self,
+        timestamp: Integers,
+        price: Floats,
+        volume: Floats,
+        side: Floats | None = None,
+        quotes: Floats | None = None,
+    ) -> Bars:
+        """Take ticks in time order; return the bars they close, which `push_bars` is to be given next."""
+        return self._builder.update(timestamp, price, volume, side, quotes)
+
+    def push_bars(self, bars: Bars, out: NDArray[np.float32] | None = None) -> tuple[Bars, NDArray[np.float32]]:
+        """Take finished rows, such as candles; return them with their features, written to `out` as by `update`."""
+        return bars, self.plan.update(self._features, bars, out)
 
     def flush(self) -> tuple[Bars, NDArray[np.float32]]:
         """Close the open time bar, as at the end of an archive."""

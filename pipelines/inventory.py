@@ -1,5 +1,6 @@
 """The files of an archive that is being built, each with what was found in it: looked into once, known afterwards."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,9 +64,17 @@ class Inventory:
         readable = [source for source in self.sources if source.entry["mode"] != "broken"]
         if not readable:
             raise DataError(self.sources[0].entry["problem"])
-        _refuse_copies(readable)
+        self._look_closer(readable)
+        _refuse_copies([self.sources[source.number] for source in readable])
         if not any(source.symbols for source in readable):
             raise DataError(no_usable_row(self.paths[0], self._unplaced_rows()))
+
+    def _look_closer(self, sources: Sequence[Source]) -> None:
+        """Small files that begin alike are looked into whole: only their contents tell whether they are copies."""
+        begins = Counter(source.entry.get("beginning") for source in sources)
+        for source in sources:
+            if source.entry.get("is_small") and begins[source.entry["beginning"]] > 1:
+                self.sources[source.number] = self._look_into(source, streams=False)
 
     def _surveyed(self, source: Source, known: Mapping[tuple[str, str], dict[str, Any]]) -> Source:
         """The source with what is known of it, or is found; one in a bucket is fetched only if its version is new."""

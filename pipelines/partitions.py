@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pipelines import ledger, parts, sessions
 from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
+from pipelines.gathering import Gathering, Gatherings
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.objects import Location
 from pipelines.parquet_writer import Columns
@@ -31,11 +33,9 @@ from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 from pipelines.store import written_columns
 
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
-PUSH_ROWS = 125_000  # input rows that are run through the engine at once
-COMPUTED_ROWS = (
-    32_768  # of those whose outcome is not written: 10 ns a tick less than 125,000, for it stays in the cache
-)
-_WRITING = 4  # row groups that are encoded and written while the engine goes on
+PUSH_ROWS = 125_000  # input rows that become arrays at once
+BLOCK_ROWS = 32_768  # of these that become bars at once: these stay in the cache until their features are made
+_WRITING = 2  # row groups that are encoded and written while the engine goes on
 _REJECTED_ROWS = 500_000  # of one quarantine file
 INPUT = "input/"  # below which the input of a store lies that keeps it
 
@@ -125,6 +125,8 @@ class SymbolBuild:
         self._records: list[Record] = list(records)
         self._coming: list[Future[Record]] = []
         self._part: _Partition | None = None
+        self.columns = written_columns(making.kind, making.bars)
+        self.groups = self._groups()
         self.open_file: parts.PartFile | None = None  # which the writer's thread is at
         self.sources: Mapping[int, Named] = {}
         self.files: Mapping[int, str] = {}
@@ -132,6 +134,13 @@ class SymbolBuild:
             state = self._records[-1]["state"]
             self.stream.restore(parts.read_state(place.folder_of(state), state))
             self._went_past(self._records[-1])
+
+    def _groups(self) -> Gatherings:
+        """What is written goes through these: finished rows, or input."""
+        making = self.making
+        if self.place.keeps_input(making):
+            return Gatherings(parts.dtypes_of(_input_columns(making)), (), making.encoding.row_group_rows)
+        return Gatherings(parts.dtypes_of(self.columns), making.features, making.encoding.row_group_rows)
 
     def _went_past(self, record: Record) -> None:
         self.before, self.last_input = record["state"]["sha256"], record["last_input"]
@@ -217,7 +226,7 @@ class _Partition:
         self._tally = build.place.tally(build.symbol, key, build.making)
         self._judge = PrintJudge() if build.making.kind == "ticks" else None
         self._input: list[pl.DataFrame] = []
-        self._waiting: list[Columns] = []  # rows of less than a row group
+        self._group = build.groups.take()
         self._rejected: list[pl.DataFrame] = []
         self._quarantine: list[Future[dict[str, Any]]] = []
         self._record: Record = {
@@ -247,7 +256,7 @@ class _Partition:
         files = self._written
         if files and files[-1]["rows"] < self._part_rows:
             item = files.pop()
-            self._add(parts.read_part(self.build.place.folder_of(item), item))
+            self._add(parts.read_part(self.build.place.folder_of(item), item), item["rows"])
 
     @property
     def _written(self) -> list[dict[str, Any]]:
@@ -313,47 +322,79 @@ class _Partition:
             record["last_input"] = int(stamps[-1])
             self._input.append(_conformed(rows, self.build.making))
             if self.build.place.keeps_input(self.build.making):
-                self._add(_plain(self._input[-1]))
+                self._add(_plain(self._input[-1]), len(rows))
             self._push(PUSH_ROWS)
 
     def _push(self, least: int) -> None:
-        """Run input through the engine piece by piece, as long as there are at least so many rows."""
-        size = PUSH_ROWS if self._tally is None else COMPUTED_ROWS
+        """Run input through the engine in pieces of `PUSH_ROWS`, as long as there are at least so many rows."""
         waiting = sum(map(len, self._input))
         while waiting and waiting >= least:
             rows = pl.concat(self._input) if len(self._input) > 1 else self._input[0]
-            piece, rest = rows[:size], rows[size:]
+            piece, rest = rows[:PUSH_ROWS], rows[PUSH_ROWS:]
             self._input = [rest] if len(rest) else []
             waiting = len(rest)
-            self._take_finished(self._run(piece))
+            self._run(piece)
 
-    def _run(self, rows: pl.DataFrame) -> Columns:
-        making = self.build.making
-        if making.kind == "candles":
-            return self._columns(*self.build.stream.push_bars(Bars.from_candles(rows)))
-        return self._columns(*self.build.stream.push_ticks(*tick_arrays(rows)))
+    def _run(self, rows: pl.DataFrame) -> None:
+        stream = self.build.stream
+        if self.build.making.kind == "candles":
+            self._add_bars(Bars.from_candles(rows))
+            return
+        timestamp, price, volume, side, quotes = tick_arrays(rows)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            quoted = None if quotes is None else quotes[:, block]
+            self._add_bars(stream.close_bars(timestamp[block], price[block], volume[block], side[block], quoted))
 
-    def _columns(self, bars: Bars, matrix: Any) -> Columns:
-        making = self.build.making
-        columns = {name: getattr(bars, name) for name in written_columns(making.kind, making.bars)}
-        return columns | dict(zip(making.features, matrix.T, strict=True))
+    def _add_bars(self, bars: Bars) -> None:
+        """Write finished rows and their features to where the encoder reads them, or hand them on."""
+        if self._tally is not None:
+            self._tally.write(self._finished(*self.build.stream.push_bars(bars)))
+            return
+        for start, stop in self._fitting(len(bars)):
+            piece = bars[start:stop]
+            out = self._group.add(self._base(piece), stop - start)
+            self.build.stream.push_bars(piece, out)
+            self._hand_over()
 
-    def _take_finished(self, columns: Columns) -> None:
+    def _take_finished(self, columns: Columns, rows: int) -> None:
         if self._tally is None:
-            self._add(columns)
+            self._add(columns, rows)
         else:
             self._tally.write(columns)
 
-    def _add(self, columns: Columns) -> None:
+    def _add(self, columns: Columns, rows: int) -> None:
+        """Take rows, with their features where these are kept."""
+        for start, stop in self._fitting(rows):
+            out = self._group.add(_cut_out(columns, start, stop), stop - start)
+            for place, name in enumerate(self.build.groups.features):
+                out[place] = columns[name][start:stop]
+            self._hand_over()
+
+    def _fitting(self, rows: int) -> Iterator[tuple[int, int]]:
+        """(first row, row after the last) of so many, as they fit into row groups."""
+        start = 0
+        while start < rows:
+            stop = start + self._group.room(rows - start)
+            yield start, stop
+            start = stop
+
+    def _base(self, bars: Bars) -> dict[str, NDArray[Any]]:
+        return {name: getattr(bars, name) for name in self.build.columns}
+
+    def _finished(self, bars: Bars, features: NDArray[np.float32]) -> Columns:
+        return self._base(bars) | dict(zip(self.build.making.features, features.T, strict=True))
+
+    def _hand_over(self) -> None:
         """Hand over whole row groups: the bytes of a file must not tell how its rows came."""
-        self._waiting.append(columns)
-        size = self.build.making.encoding.row_group_rows
-        rows = sum(map(_length, self._waiting))
-        if rows >= size:
-            joined = _joined(self._waiting)
-            for start in range(0, rows - size + 1, size):
-                self._writer.submit(self._write, _cut_out(joined, start, start + size))
-            self._waiting = [_cut_out(joined, rows - rows % size, rows)]
+        if self._group.is_full:
+            self._writer.submit(self._write_group, self._group)
+            self._group = self.build.groups.take()
+
+    def _write_group(self, group: Gathering) -> None:
+        if group.rows:
+            self._write(group.filled)
+        self.build.groups.give_back(group)
 
     def _write(self, columns: Columns) -> None:
         """In the writer's thread."""
@@ -385,13 +426,15 @@ class _Partition:
         self._push(1)
         state = parts.state_bytes(build.stream.state)
         build.before, build.last_input = sha256_bytes(state), self._record["last_input"]
-        rest = self._columns(*build.stream.flush()) if last or build.making.closes_with_period else None
-        open_row = rest if last and rest is not None and _length(rest) else None
-        if rest is not None and not last:
-            self._take_finished(rest)
-        left = _joined(self._waiting)
-        if _length(left):
-            self._writer.submit(self._write, left)
+        open_row: Columns | None = None
+        if last or build.making.closes_with_period:
+            bars, features = build.stream.flush()
+            rest = self._finished(bars, features)
+            if not last:
+                self._take_finished(rest, len(bars))
+            elif len(bars):
+                open_row = rest
+        self._writer.submit(self._write_group, self._group)
         self._write_rejected()
         return self._writer.submit(self._conclude, state, open_row, last)
 
@@ -417,23 +460,16 @@ class _Partition:
         return dict(self._written.pop())
 
 
+def _input_columns(making: Making) -> list[str]:
+    return ["timestamp", *(OHLC if making.kind == "candles" else ("price",)), "volume", *making.columns]
+
+
 def _plain(rows: pl.DataFrame) -> Columns:
     """Input as it is kept: what is unknown is NaN, a side that is, 0, as the engine takes them."""
     unknown = {"side": 0.0}
     floats = rows.select(pl.exclude("timestamp").cast(pl.Float64))
     columns = {name: floats[name].fill_null(unknown.get(name, np.nan)).to_numpy() for name in floats.columns}
     return {"timestamp": rows["timestamp"].to_physical().to_numpy()} | columns
-
-
-def _length(columns: Columns) -> int:
-    return len(columns["timestamp"]) if columns else 0
-
-
-def _joined(pieces: Sequence[Columns]) -> Columns:
-    filled = [piece for piece in pieces if _length(piece)]
-    if len(filled) < 2:
-        return filled[0] if filled else {}
-    return {name: np.concatenate([piece[name] for piece in filled]) for name in filled[0]}
 
 
 def _cut_out(columns: Columns, start: int, stop: int) -> Columns:
@@ -454,7 +490,7 @@ def cut(batch: Batch, period: Period) -> Iterator[Piece]:
 def _conformed(rows: pl.DataFrame, making: Making) -> pl.DataFrame:
     """Rows with every column that some source has: quotes that are absent are unknown, in every batch alike."""
     if making.kind == "candles":
-        return rows.select("timestamp", *OHLC, "volume")
+        return rows.select(_input_columns(making))
     present = [
         name if name in rows.columns else pl.lit(None, OPTIONAL_TICK_SCHEMA[name]).alias(name)
         for name in making.columns

@@ -1,7 +1,7 @@
 """The files that a feature store is made of: how each is named, written, and proven when it is read."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -171,6 +171,11 @@ _KIND_OF: dict[np.dtype[Any], Kind] = {np.dtype(np.float32): "float32", np.dtype
 def kinds_of(columns: Columns) -> dict[str, Kind]:
     """What the columns of a data file hold."""
     return {name: "timestamp" if name in _TIMES else _KIND_OF[column.dtype] for name, column in columns.items()}
+
+
+def dtypes_of(names: Sequence[str]) -> dict[str, np.dtype[Any]]:
+    """What columns of bars are kept as."""
+    return {name: np.dtype(np.int64 if name in _TIMES else np.float64) for name in names}
 
 
 def read_part(root: Location, item: Mapping[str, Any]) -> Columns:

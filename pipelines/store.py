@@ -193,6 +193,12 @@ class FeatureStore:
         files = (file for file in self._files(symbol) if is_wanted(file))
         return (run for file in files for run in self.read_part(file, columns))
 
+    def rows_of(self, file: Mapping[str, Any], columns: Sequence[str]) -> Iterator[Columns]:
+        """The rows that an entry of `files` in the manifest counts, as runs; columns as `batches`, read or computed."""
+        if self.is_computed:
+            return self._between(file["first"], file["last"] + 1, file["symbol"], columns)
+        return self.read_part(file, columns)
+
     @cached_property
     def _computed_rows(self) -> "ComputedRows":
         from pipelines.computed import ComputedRows  # which is a build, and so imports this module
@@ -223,7 +229,7 @@ class FeatureStore:
         # pyarrow: Polars takes seven times as long on byte streams (`docs/encoding.md`)
         with pq.ParquetFile(pa.BufferReader(self._content(Entry.of(file)))) as content:
             for group in range(content.num_row_groups):
-                # On one thread: with pyarrow's own, one process in fifteen aborts when it ends.
+                # On one thread: with pyarrow's own, 7 of 90 processes aborted when they ended, with it 0 of 45.
                 yield parts.plain_columns(content.read_row_group(group, columns, use_threads=False))
 
     def _content(self, entry: Entry) -> bytes:

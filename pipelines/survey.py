@@ -121,7 +121,8 @@ def look_into(
     kind = detect_format(source.path)
     if in_place and (kind not in _COLUMNAR or not streams or origin_of(source.path)):
         raise _not_in_place(source.path)
-    is_large = in_place or _is_large(source, kind)
+    rows = _rows_of(source, kind)
+    is_large = in_place or _is_large(source, kind, rows)
     begun = None
     if is_large or (streams and kind == "text" and source.stamp.size > STREAMED_BYTES):
         begun = _begun(source, kind, hints, is_large=is_large)
@@ -129,7 +130,7 @@ def look_into(
         settled, head = begun
         told = {"flavour": settled.mapping.flavour, "description": settled.description}
         if streams and _can_stream(head):
-            entry = _streamed(head, **told) | {"rows": _rows_of(source, kind), "is_small": not is_large}
+            entry = _streamed(head, **told) | {"rows": rows, "is_small": not is_large}
             return replace(source, entry=entry, settled=settled)
         if is_large and not in_place:
             parts_read = _large_parts(source, hints, head, settled.mapping.flavour)
@@ -167,12 +168,12 @@ def _begun(source: Source, kind: Format, hints: SourceHints, *, is_large: bool) 
     return replace(settled, layout=stream.layout), head
 
 
-def _is_large(source: Source, kind: Format) -> bool:
+def _is_large(source: Source, kind: Format, rows: int) -> bool:
     if kind == "text":
         return source.stamp.size > WHOLE_BYTES
     if kind == "gzip":
         return source.stamp.size > STREAMED_GZIP_BYTES
-    return kind in _COLUMNAR and _rows_of(source, kind) > STREAMED_ROWS
+    return kind in _COLUMNAR and rows > STREAMED_ROWS
 
 
 def _rows_of(source: Source, kind: Format) -> int:

@@ -4,17 +4,17 @@ import pickle
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kernels.windows import gather_windows
-from pipelines.files import pretty_json, staging_beside, write_atomic, writing
+from pipelines.files import pretty_json, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.audit import audited
-from stockbot.baselines import baselines, judge
+from stockbot.baselines import baselines, judge, predictions
 from stockbot.config import Config
 from stockbot.errors import ArtifactError, StockbotError
 from stockbot.evaluate import score
@@ -23,7 +23,8 @@ from stockbot.fit.devices import require_devices
 from stockbot.inference import OnnxModel
 from stockbot.onnx_graph import onnx_bytes
 from stockbot.provenance import git_state, library_versions, utc_now
-from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_run, record_run, resumable
+from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_run, record_origin, record_run, resumable
+from stockbot.run_results import keep_history, keep_model
 from stockbot.scorecard import MODEL, count_runs, scorecard
 from stockbot.sealing import seal
 from stockbot.training_set import TrainingSet, make_training_set
@@ -151,16 +152,20 @@ def _train(
     run = log.path.parent
     require_devices(device)  # before the work that they are for
     data = make_training_set(config, store)
-    write_atomic(run / CONFIG, data.config.to_yaml().encode())
-    record_run(run, {"store": str(store.path), "snapshot": store.snapshot, "config_hash": config_hash(data.config)})
+    record_origin(run, data.config, store, device)
     about = data.describe()
     log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
+    log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
     audit = audited(data, store, log.line)
     fitted = fit_model(data, staging, device=device, run=run, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
-    metrics = _metrics(data, model, fitted, count_runs(artifacts))
+    predicted = _predicted(data, model)
+    metrics = _metrics(data, predicted, fitted, count_runs(artifacts))
     _log_metrics(log, metrics)
+    keep_history(run, fitted, metrics)
+    compared = {part: (said[MODEL], data.labels_of(every)) for part, (every, said) in predicted.items()}
+    keep_model(run, fitted, model.content, compared, data.config.labels.objective)
     _write_documents(data, staging)
     manifest = _manifest(data, store, metrics, difference) | {"audit": audit, "training": fitted.about}
     (staging / LOG).write_bytes(log.path.read_bytes())
@@ -171,9 +176,7 @@ def _train(
 def _write_onnx(data: TrainingSet, fitted: Fitted, staging: Path) -> tuple[OnnxModel, float]:
     """Write `model.onnx` and `golden.npz`, and prove that both engines agree on windows from the whole span."""
     model = OnnxModel(onnx_bytes(fitted.model))
-    starts = np.concatenate([data.split.train, data.split.validation, data.split.test])
-    chosen = starts[np.unique(np.linspace(0, len(starts) - 1, CHECKED_WINDOWS).astype(np.int64))]
-    windows = gather_windows(data.matrix, chosen, data.config.windows.lookback)
+    windows = _spread_windows(data)
     # Called, not predict_on_batch: over several devices that returns the batch once for each device.
     expected = np.asarray(fitted.model(windows, training=False))[:, 0]
     difference = float(np.max(np.abs(model.outputs(windows) - expected)))
@@ -182,10 +185,20 @@ def _write_onnx(data: TrainingSet, fitted: Fitted, staging: Path) -> tuple[OnnxM
             f"onnx: outputs differ from Keras by {difference:.1e}, expected {ONNX_TOLERANCE:.0e} at most; "
             f"a layer of {data.config.model.factory!r} is translated wrongly: see stockbot/onnx_graph.py"
         )
-    golden = np.unique(np.linspace(0, len(chosen) - 1, GOLDEN_WINDOWS).astype(np.int64))
+    golden = np.unique(np.linspace(0, len(windows) - 1, GOLDEN_WINDOWS).astype(np.int64))
     np.savez(staging / "golden.npz", windows=windows[golden], outputs=expected[golden])
     (staging / "model.onnx").write_bytes(model.content)
     return model, difference
+
+
+def _spread_windows(data: TrainingSet) -> np.ndarray:
+    """Windows of all parts, evenly spread over them, (windows, lookback, features)."""
+    parts = (data.split.train, data.split.validation, data.split.test)
+    before = np.cumsum([0, *map(len, parts)])
+    numbers = np.unique(np.linspace(0, before[-1] - 1, CHECKED_WINDOWS).astype(np.int64))
+    own = [numbers[(numbers >= first) & (numbers < end)] - first for first, end in pairwise(before)]
+    starts = np.sort(np.concatenate([part.at(mine) for part, mine in zip(parts, own, strict=True)]))
+    return next(data.batches(starts, len(starts))).inputs
 
 
 def _write_documents(data: TrainingSet, staging: Path) -> None:
@@ -196,25 +209,34 @@ def _write_documents(data: TrainingSet, staging: Path) -> None:
     (staging / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
 
 
-def _metrics(data: TrainingSet, model: OnnxModel, fitted: Fitted, trials: int) -> dict[str, Any]:
-    """Scores of the model that will run, the ONNX one, beside those of the baselines."""
-    objective = data.config.labels.objective
+def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """For each part its windows, and what the model that will run, the ONNX one, and each baseline say of them."""
     guesses = baselines(data)
+    predicted = {}
+    for part, runs in {"validation": data.split.validation, "test": data.split.test}.items():
+        every = data.all_windows(runs).starts()
+        predicted[part] = (every, predictions(data, model, every, guesses))
+    return predicted
+
+
+def _metrics(
+    data: TrainingSet,
+    predicted: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]],
+    fitted: Fitted,
+    trials: int,
+) -> dict[str, Any]:
+    """Scores of the model beside those of the baselines."""
     metrics: dict[str, Any] = {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch}
     metrics["keras"] = fitted.history[fitted.best_epoch - 1]
-    for part, starts in {"validation": data.split.validation, "test": data.split.test}.items():
-        every = data.all_windows(starts)
-        said = {MODEL: model.outputs_at(data.matrix, every) * data.target_scale}
-        said |= {name: guess(every) for name, guess in guesses.items()}
-        card = scorecard(data, every, said, config=data.config, trials=trials)
+    for part, (every, said) in predicted.items():
         labels = data.labels_of(every)
         known = np.isfinite(labels)
-        scores = {who: score(each[known], labels[known], objective) for who, each in said.items()}
+        scores = {who: score(each[known], labels[known], data.config.labels.objective) for who, each in said.items()}
         metrics[part] = {
-            "windows": len(starts),
+            "windows": len(getattr(data.split, part)),
             **scores.pop(MODEL),
             "baselines": scores,
-            "statistics": card.to_json(),
+            "statistics": scorecard(data, every, said, config=data.config, trials=trials).to_json(),
         }
     return metrics
 

@@ -1,4 +1,4 @@
-"""The codec of a store's files: what was asked for must be what was written.
+"""The codec of a store's files: what was asked for must be what was written, of what compresses at all.
 
 python -m benchmarks.build.codec STORE            # prints one JSON object
 """
@@ -13,8 +13,9 @@ _NAMES = {"UNCOMPRESSED": "none", "LZ4": "lz4", "LZ4_RAW": "lz4"}
 
 
 def codec_of(store: Path) -> str:
-    metadata = pq.read_metadata(next(store.glob("symbol=*/*/*.parquet")))
-    name = metadata.row_group(0).column(metadata.num_columns - 1).compression
+    group = pq.read_metadata(next(store.glob("symbol=*/*/*.parquet"))).row_group(0)
+    names = {group.column(place).compression for place in range(group.num_columns)}
+    name = min(names - {"UNCOMPRESSED"}, default="UNCOMPRESSED")
     return _NAMES.get(name, name.lower())
 
 

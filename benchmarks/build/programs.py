@@ -61,6 +61,7 @@ PEERS = (
     Program("DuckDB, 16 of 21", "duckdb_sql", ("duckdb",), missing=RECURSIONS),
 )
 FLOOR = Program("floor", "floor", ())
+CSV_SOURCE = Program("our reading alone", "csv_source", ())
 POLARS_CSV = Program("Polars read_csv", "polars_csv", ("polars",))
 
 

@@ -156,7 +156,7 @@ def _whole_lines(stream: BinaryIO, size: int, limit: int | None) -> Iterator[byt
         left = None if left is None else left - len(block)
         end = block.rfind(b"\n") + 1
         if end:
-            yield rest + block[:end]
+            yield b"".join((rest, memoryview(block)[:end])) if rest or end < len(block) else block
             rest = block[end:]
         else:
             rest += block

@@ -299,7 +299,7 @@ def _number_unit(sample: list[str], context: TimeContext) -> str | None:
         return None
     if _share(numbers, _is_compact) > 0.5:
         return None
-    magnitude = sorted(len(_whole(text)) for text in numbers)[len(numbers) // 2]
+    magnitude = sorted([len(text.partition(".")[0].lstrip("0")) for text in numbers])[len(numbers) // 2]
     if magnitude >= _EPOCH_DIGITS["s"][0]:
         return next((unit for unit, (_, most) in _EPOCH_DIGITS.items() if magnitude <= most), "ns")
     if context.file_date is not None:

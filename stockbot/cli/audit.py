@@ -45,6 +45,6 @@ def command(
         click.echo(json.dumps({"store": str(opened.path), "snapshot": opened.snapshot, **found.to_json()}))
     else:
         for line in found.lines():
-            click.echo(line)
+            click.secho(line, fg="red" if line.startswith("FAIL") else None)
     if not found.passed:
         sys.exit(1)

@@ -109,7 +109,7 @@ def command(
 
     opened = FeatureStore.open(store or Path(config.paths.store))
     with progress("training", "windows") as advance:
-        told = {"device": device, "progress": advance, "report": lambda line: click.echo(line, err=True)}
+        told = {"device": device, "progress": advance, "report": _say}
         if run is not None:
             result = resume(run, config, opened, **told)
         else:
@@ -159,7 +159,7 @@ def _assist(config: Config, store: Path | None, run: Path | None, as_json: bool)
     from stockbot.train import assist
 
     opened = FeatureStore.open(store or Path(config.paths.store))
-    assist(config, opened, run=run, report=lambda line: click.echo(line, err=True))
+    assist(config, opened, run=run, report=_say)
     emit({"sealed_by": "worker 0"}, as_json)
 
 
@@ -171,3 +171,9 @@ def _summary(result: "TrainResult") -> dict[str, Any]:
     verdict = {"baseline_losses": baselines, "verdict": judge(result.metrics["test"])}
     summary = {"model": result.model_id, "path": str(result.path), "run": str(result.run)}
     return {**summary, "best_epoch": result.metrics["best_epoch"], "test": test, **verdict}
+
+
+def _say(line: str) -> None:
+    """A line of the log; in red what speaks against the model."""
+    is_bad = "does NOT beat" in line or line.startswith(("FAIL", "audit skipped"))
+    click.secho(line, err=True, fg="red" if is_bad else None)

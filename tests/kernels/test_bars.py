@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -127,6 +128,23 @@ def test_prices_alone_are_the_first_columns(kind: str) -> None:
     assert prices.columns.tobytes() == whole.columns[: bars.PRICE_COLUMNS].tobytes()
     with pytest.raises(AttributeError, match="'buys' is not among the prices"):
         prices.buys  # noqa: B018
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [1, 2, 250, 499]])
+def test_ticks_taken_over_as_bars_of_prices_leave_the_state_of_bars_that_were_made(cuts: list[int]) -> None:
+    timestamp, price, volume, _ = ticks(500)
+    volume[::7], volume[3] = 0.0, -0.0
+    states = {only: bars.bars_state(bars.TICK, 1) for only in (True, False)}
+    for start, stop in pairwise([0, *cuts, 500]):
+        rows = slice(start, stop)
+        prices, whole = (
+            bars.update_bars(state, timestamp[rows], price[rows], volume[rows], None, prices_only=only)
+            for only, state in states.items()
+        )
+        assert prices.tobytes() == whole[: bars.PRICE_COLUMNS].tobytes()
+        told = [np.delete(state, 3)[: bars.PRICE_COLUMNS + 4].tobytes() for state in states.values()]
+        assert told[0] == told[1]  # all but the sign of the tick rule, which prices do without
+        assert not states[True][bars.PRICE_COLUMNS + 5 :].any()
 
 
 def test_bars_are_copied_and_pickled() -> None:

@@ -18,6 +18,7 @@ from pipelines import partitions, runs, streaming, survey
 from pipelines.archive import Request, build_archive
 from pipelines.bars import BarSpec
 from pipelines.build import build_store
+from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.ingest import read_archive
 from pipelines.schema import SourceHints
@@ -167,6 +168,56 @@ def test_a_streamed_archive_gives_what_its_rows_in_memory_give(
     assert report.store.verify() == []
     assert not (tmp_path / ".store.building").exists()
     same_rows(report.store, whole)
+
+
+def volume_later(folder: Path) -> None:
+    """A column that the first rows leave empty."""
+    frame = ticks(5000).with_columns(pl.when(pl.int_range(5000) > 3000).then("volume").alias("volume"))
+    csv(folder / "AAA.csv", frame)
+
+
+def day_first(folder: Path) -> None:
+    """Days up to the twelfth at first, which may be months."""
+    frame = ticks(5000, step_ns=400 * 10**9).with_columns(pl.col("timestamp") + 17 * 86_400 * 10**9)
+    stamps = frame["timestamp"].cast(pl.Datetime("ns")).dt.strftime("%d.%m.%Y %H:%M:%S")
+    (folder).mkdir()
+    (folder / "AAA.csv").write_text(frame.with_columns(timestamp=stamps).write_csv(), encoding="utf-8")
+
+
+def other_symbol_later(folder: Path) -> None:
+    name = pl.when(pl.int_range(5000) > 3000).then(pl.lit("BBB")).otherwise(pl.lit("AAA"))
+    csv(folder / "all.csv", ticks(5000).with_columns(symbol=name))
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("archive", [volume_later, day_first, other_symbol_later])
+def test_a_small_text_that_its_first_rows_do_not_tell_of_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: Callable[[Path], None]
+) -> None:
+    archive(tmp_path / "ticks")
+    hints = SourceHints(timezone="UTC")
+    monkeypatch.setattr(survey, "WHOLE_BYTES", 1 << 20)
+    tried = build_archive(request(tmp_path / "ticks", tmp_path / "tried", hints=hints))
+    monkeypatch.setattr(survey, "STREAMED_BYTES", 1 << 20)
+    whole = build_archive(request(tmp_path / "ticks", tmp_path / "whole", hints=hints))
+    assert [source["rows_in"] for source in tried.store.manifest["sources"]] == [5000]
+    assert tried.described == whole.described
+    assert content(tmp_path / "tried") == content(tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("small")
+def test_small_texts_that_begin_alike_are_copies_only_if_all_their_rows_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "WHOLE_BYTES", 1 << 20)
+    frame = ticks(5000)
+    csv(tmp_path / "ticks" / "0" / "AAA.csv", frame)
+    other = csv(tmp_path / "ticks" / "1" / "AAA.csv", frame[:3000])
+    report = build_archive(request(tmp_path / "ticks", tmp_path / "store"))
+    assert report.rows_in == 8000
+    csv(other, frame.with_columns(pl.col("price").cast(pl.String) + "0"))
+    with pytest.raises(DataError, match="the same rows"):
+        build_archive(request(tmp_path / "ticks", tmp_path / "other"))
 
 
 def with_bad_rows(folder: Path) -> None:

@@ -322,13 +322,13 @@ def test_what_is_read_is_computed_from_the_partition_on_and_no_further(
     tmp_path: Path, asked: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[int] = []
-    push = FeatureStream.push_ticks
+    close = FeatureStream.close_bars
 
-    def counted(stream: FeatureStream, timestamp: np.ndarray, *more: np.ndarray) -> tuple[Bars, np.ndarray]:
+    def counted(stream: FeatureStream, timestamp: np.ndarray, *more: np.ndarray) -> Bars:
         taken.extend(timestamp.tolist())
-        return push(stream, timestamp, *more)
+        return close(stream, timestamp, *more)
 
-    monkeypatch.setattr(FeatureStream, "push_ticks", counted)
+    monkeypatch.setattr(FeatureStream, "close_bars", counted)
     store = FeatureStore.open(asked.out)
     dates = [record["date"] for record in store.manifest["partitions"]]
     assert len(dates) > 2

@@ -1,7 +1,6 @@
 """Named features and sets: how names are read, what a plan refuses, and the same bits for every cut of the ticks."""
 
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -113,12 +112,13 @@ def _read_only(shape: tuple[int, int]) -> np.ndarray:
     [
         ("update", np.empty((2, 5), np.float64)),
         ("update", np.empty((5, 2), np.float32)),
-        ("update", np.empty((2, 6), np.float32)[:, :5]),
+        ("update", np.empty((2, 10), np.float32)[:, ::2]),
         ("update", np.empty((5, 2), np.float32).T),
         ("update", _read_only((2, 5))),
         ("update_rows", np.empty((5, 2), np.float64)),
         ("update_rows", np.empty((2, 5), np.float32)),
         ("update_rows", np.empty((2, 5), np.float32).T),
+        ("update_rows", np.empty((5, 3), np.float32)[:, :2]),
         ("update_rows", np.empty(10, np.float32)),
         ("update_rows", _read_only((5, 2))),
     ],
@@ -134,19 +134,13 @@ def test_a_result_array_that_does_not_fit_is_refused_before_the_state_changes(la
 
 def test_results_go_where_they_are_asked_to_go() -> None:
     plan = FeaturePlan(["kmid", "zscore_20"])
-    out = np.empty((2, 30), np.float32)
-    assert np.shares_memory(plan.update(plan.new_state(), market_rows(30), out), out)
-    np.testing.assert_array_equal(out.T, plan.update(plan.new_state(), market_rows(30)))
-
-
-@pytest.fixture
-def catalogue() -> Iterator[None]:
-    """What a test enters is taken out again."""
-    families, sets = dict(FAMILIES), dict(SETS)
-    yield
-    for registry, saved in ((FAMILIES, families), (SETS, sets)):
-        registry.clear()
-        registry.update(saved)
+    expected = plan.update(plan.new_state(), market_rows(30))
+    part = np.full((2, 50), 7.0, np.float32)
+    for out in (np.empty((2, 30), np.float32), part[:, 10:40]):
+        assert np.shares_memory(plan.update(plan.new_state(), market_rows(30), out), out)
+        np.testing.assert_array_equal(out.T, expected)
+    assert (part[:, :10] == 7.0).all()
+    assert (part[:, 40:] == 7.0).all()
 
 
 @pytest.mark.usefixtures("catalogue")

@@ -132,6 +132,16 @@ def test_mistakes_are_one_line(
     assert not Path("artifacts/current.json").exists()
 
 
+def test_what_speaks_against_a_model_is_said_in_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stockbot.cli import train
+
+    said: list[str | None] = []
+    monkeypatch.setattr(train.click, "secho", lambda line, err, fg: said.append(fg))
+    for line in ("the model does NOT beat zero on 9 test windows", "audit skipped", "FAIL  purge", "epoch 1/2  loss 1"):
+        train._say(line)
+    assert said == ["red", "red", "red", None]
+
+
 def test_models_without_any_names_the_next_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no model in artifacts/models yet; run `stockbot-hp train`" in call(capsys, "models")[1]["text"]
 
