@@ -102,8 +102,11 @@ class TrainingSet:
         }
 
 
-def make_training_set(config: Config, store: FeatureStore) -> TrainingSet:
+def make_training_set(config: Config, store: FeatureStore, boundaries: Boundaries | None = None) -> TrainingSet:
     """Read, label, split by time and scale; nothing from validation or test rows reaches the scaler.
+
+    Args:
+        boundaries: where time is cut; default: where `split` says.
 
     Raises:
         DataError: missing features, too few rows, an empty part, or training labels of one class.
@@ -111,7 +114,7 @@ def make_training_set(config: Config, store: FeatureStore) -> TrainingSet:
     config = with_store_bars(config, store)
     panel = load_panel(store, expand(config.features))
     starts, labels, gap = labelled_windows(config, panel)
-    split, boundaries = _split(config, panel, starts)
+    split, boundaries = _split(config, panel, starts, boundaries)
     return fitted_set(config, panel, labels=labels, split=split, boundaries=boundaries, max_gap_ns=gap)
 
 
@@ -161,9 +164,9 @@ def with_store_bars(config: Config, store: FeatureStore) -> Config:
     return config.model_copy(update={"bars": BarsConfig(kind=store.bars.kind, size=size)})
 
 
-def _split(config: Config, panel: Panel, starts: np.ndarray) -> tuple[Split, Boundaries]:
+def _split(config: Config, panel: Panel, starts: np.ndarray, boundaries: Boundaries | None) -> tuple[Split, Boundaries]:
     span, embargo = config.windows.lookback + config.labels.horizon, config.split.embargo
-    boundaries = temporal_boundaries(
+    boundaries = boundaries or temporal_boundaries(
         starts, panel.known, span=span, validation=config.split.validation, test=config.split.test
     )
     split = split_windows(starts, panel.known, panel.offsets, boundaries, span=span, embargo=embargo)
