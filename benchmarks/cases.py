@@ -79,7 +79,8 @@ NAMED = {case.name: case for case in CASES}
 UNMEASURED = {
     "time_bars", "tick_bars", "volume_bars", "dollar_bars",  # fewer rows out than in: bars_speed.py
     "sliding_windows", "gather_windows",  # matrices
-    "direction", "horizon_return",  # labels: made once a training run, and no peer defines them
+    "permutation", "window_rows",  # which windows come next: benchmarks.train
+    "direction", "horizon_return", "average_uniqueness",  # labels: made once a training run, and no peer defines them
     "rolling_moments",  # three of the others in one pass
     "outlier_prints",  # no `out`, and no peer defines it
 }  # fmt: skip

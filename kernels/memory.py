@@ -28,7 +28,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 def is_aligned(array: NDArray[Any]) -> bool:
     """Whether the first element lies at a multiple of `ALIGNMENT` bytes."""
-    return bool(array.ctypes.data % ALIGNMENT == 0)
+    return int(array.__array_interface__["data"][0]) % ALIGNMENT == 0
 
 
 def aligned(array: NDArray[Any]) -> NDArray[Any]:

@@ -116,9 +116,10 @@ def _runs(out: NDArray[np.float32], advance: Callable[..., None]) -> bool:
 class FeatureStream:
     """Ticks or candles of one symbol in, finished rows and their features out: one path for research and live."""
 
-    def __init__(self, spec: BarSpec, plan: FeaturePlan) -> None:
+    def __init__(self, spec: BarSpec, plan: FeaturePlan, *, whole_bars: bool = False) -> None:
+        """`whole_bars`: bars have all columns, also where the features read prices alone."""
         self.plan = plan
-        self._builder = BarBuilder(spec, prices_only=plan.reads_prices_only)
+        self._builder = BarBuilder(spec, prices_only=plan.reads_prices_only and not whole_bars)
         self._features = plan.new_state()
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 from kernels.windows import first_not_finite
 from pipelines.batches import Piece
 from pipelines.errors import DataError
+from pipelines.scaling import Scaler, ScalerKind
 from pipelines.sessions import begun
 from pipelines.splits import auto_max_gap, iso, longest_runs, segments, window_starts
 from pipelines.store import FeatureStore
@@ -43,6 +44,33 @@ class Panel:
         """(rows,) bool: every feature is a number and the price is above 0."""
         usable = np.isfinite(self.matrix).all(axis=1)
         return np.asarray(usable & np.isfinite(self.close) & (self.close > 0.0))
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    def between(self, begin: int, end: int) -> np.ndarray:
+        """Features of rows `begin` to before `end`, (rows, features) float32, not scaled."""
+        return self.matrix[begin:end]
+
+    def at(self, rows: np.ndarray) -> np.ndarray:
+        """Features of the rows of these numbers, (rows, features) float32, not scaled."""
+        return np.asarray(self.matrix[rows])
+
+    def session_of(self, begin: int, end: int) -> np.ndarray:
+        """What tells the sessions of rows `begin` to before `end` apart."""
+        return self.session[begin:end]
+
+    def unbroken(self, *, lookback: int, horizon: int, max_gap_ns: int | None) -> tuple[WindowRuns, int]:
+        """As `panel_windows`, the windows as runs."""
+        starts, gap = panel_windows(self, lookback=lookback, horizon=horizon, max_gap_ns=max_gap_ns)
+        return WindowRuns.of_starts(starts), gap
+
+    def fitted_scaler(self, kind: ScalerKind, rows: WindowRuns) -> Scaler:
+        """A scaler of these rows, as `Scaler.fit`; `rows` are windows of one row."""
+        numbers = rows.starts()
+        return Scaler.fit(
+            self.matrix[numbers], self.features, kind=kind, row_name=lambda row: self.row_name(int(numbers[row]))
+        )
 
     def row_name(self, row: int) -> str:
         """Symbol and time of a row, for messages."""

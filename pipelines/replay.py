@@ -4,7 +4,7 @@ A piece of rows that ends where the future is cut off cannot show what comes aft
 piece begins with was made before it. So rows that are the same in pieces as in one go were made without their future.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,8 @@ from kernels.arrays import Floats
 from kernels.bars import COLUMN_NAMES, PRICE_COLUMNS, QUOTE_NAMES
 from pipelines.bars import Bars
 from pipelines.features import FeaturePlan
-from pipelines.store import FeatureStore
+from pipelines.schema import TIMESTAMP
+from pipelines.store import BASE_COLUMNS, FeatureStore
 
 # The calendar of days, weeks and leap years comes again after 28 years: no season tells such rows apart.
 CALENDAR_NS = (28 * 365 + 7) * 86_400 * 10**9
@@ -52,20 +53,35 @@ def kept_columns(store: FeatureStore) -> frozenset[str]:
     return kept if store.bars.kind == "none" else kept - {"dollar"}
 
 
-def replays(plan: FeaturePlan, store: FeatureStore, rows: pl.DataFrame) -> Iterator[Replay]:
+def stored_blocks(store: FeatureStore, symbol: str) -> Iterator[pl.DataFrame]:
+    """`BASE_COLUMNS` of a symbol's finished rows, a block of them at a time."""
+    left = pl.DataFrame()
+    for run in store.batches(symbol, BASE_COLUMNS, closed_only=True):
+        times = pl.col("timestamp", "last_timestamp").cast(TIMESTAMP)
+        left = pl.concat([left, pl.DataFrame(dict(run)).with_columns(times)], how="diagonal")
+        whole = len(left) // BLOCK_ROWS * BLOCK_ROWS
+        yield from (left[begin : begin + BLOCK_ROWS] for begin in range(0, whole, BLOCK_ROWS))
+        left = left[whole:]
+    if len(left):
+        yield left
+
+
+def replays(plan: FeaturePlan, store: FeatureStore, blocks: Iterable[pl.DataFrame]) -> Iterator[Replay]:
     """The three computations, block by block. Columns that the store does not keep have stand-in values.
 
     Args:
-        rows: `BASE_COLUMNS` of a symbol, from its first row on.
+        blocks: of a symbol from its first row on, as `stored_blocks` gives them.
     """
     whole, pieces, moved = (plan.new_state() for _ in range(3))
-    for begin in range(0, len(rows), BLOCK_ROWS):
-        bars = _bars(rows[begin : begin + BLOCK_ROWS], store)
+    begin = 0
+    for rows in blocks:
+        bars = _bars(rows, store)
         ends = cuts(len(bars))
         parts = [plan.update(pieces, bars[slice(first, end)]) for first, end in zip([0, *ends[:-1]], ends, strict=True)]
         yield Replay(
             begin, plan.update(whole, bars), np.concatenate(parts), plan.update(moved, _a_calendar_cycle_later(bars))
         )
+        begin += len(bars)
 
 
 def cuts(rows: int) -> list[int]:

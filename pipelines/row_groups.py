@@ -6,7 +6,8 @@ last bar that was still open.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +16,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipelines.errors import DataError
-from pipelines.objects import ObjectPath
 from pipelines.panel import require_features
 from pipelines.parts import Entry
 from pipelines.splits import covered_rows, iso
@@ -30,12 +30,12 @@ class RowGroup:
     """Rows that are decoded together.
 
     Attributes:
-        file: as the manifest lists it. number: in the file. first: number of its first row.
-        rows: without an open bar.
+        file: as the manifest lists it. number: in the file; None for all of a file that is not on disk.
+        first: number of its first row. rows: without an open bar.
     """
 
     file: dict[str, Any]
-    number: int
+    number: int | None
     first: int
     rows: int
 
@@ -54,7 +54,8 @@ class StoredRows:
     """
 
     def __init__(self, store: FeatureStore, features: Sequence[str]) -> None:
-        """Reads the footers of all files.
+        """Reads the footers of all files on disk. Of a store whose rows are computed, or that lies in a bucket, a
+        partition is computed or fetched as a whole.
 
         Raises:
             DataError: a feature is not there, the store holds no finished row, or a file is not what was written.
@@ -84,12 +85,27 @@ class StoredRows:
 
     def _add(self, files: list[dict[str, Any]], open_bar: bool) -> None:
         for file in files:
-            with self._opened(file) as content:
-                counts = [content.metadata.row_group(number).num_rows for number in range(content.num_row_groups)]
-                if open_bar and file is files[-1]:
-                    counts[-1] -= _of_last_time(content)
+            if self._is_on_disk:
+                with self._opened(file) as content:
+                    counts = [content.metadata.row_group(number).num_rows for number in range(content.num_row_groups)]
+            else:
+                counts = [int(file["rows"])]
             for number, count in enumerate(counts):
-                self.groups.append(RowGroup(file, number, self._rows, count))
+                self.groups.append(RowGroup(file, number if self._is_on_disk else None, self._rows, count))
+        if open_bar and files:
+            last = self.groups.pop()
+            stamps = self._read(last, ["timestamp"])["timestamp"]
+            # What a store leaves out when it is asked for closed bars alone: all rows of the last time.
+            self.groups.append(replace(last, rows=int(np.searchsorted(stamps, stamps[-1]))))
+
+    @property
+    def _is_on_disk(self) -> bool:
+        return not self.store.is_computed and isinstance(self.store.path, Path)
+
+    @property
+    def known_at_label(self) -> bool:
+        """Whether each row was known at the time that it is named by, as a tick is."""
+        return self._known == "timestamp"
 
     def blocks(self, begin: int, end: int, columns: Sequence[str]) -> Iterator[tuple[int, Columns]]:
         """Rows `begin` to before `end`, a row group at a time: the number of its first row, and its columns.
@@ -102,6 +118,7 @@ class StoredRows:
             part = slice(max(begin - group.first, 0), min(end - group.first, group.rows))
             yield group.first + part.start, {name: column[part] for name, column in self._read(group, columns).items()}
             number += 1
+        pa.default_memory_pool().release_unused()  # what was decoded is copied or let go by now: 30 MB of row groups
 
     def held_by(self, runs: WindowRuns, lookback: int) -> Iterator[NDArray[np.float32]]:
         """Features of the rows that windows hold, each once, in blocks (rows, features): what a scaler is fitted on."""
@@ -114,6 +131,14 @@ class StoredRows:
             rows = np.column_stack([columns[name] for name in self.features])
             yield np.asarray(rows[used[lookback : lookback + group.rows]], np.float32)
 
+    def between(self, begin: int, end: int) -> NDArray[np.float32]:
+        """Features of rows `begin` to before `end`, (rows, features), C-contiguous."""
+        found = np.empty((end - begin, len(self.features)), np.float32)
+        for first, columns in self.blocks(begin, end, self.features):
+            for number, name in enumerate(self.features):
+                found[first - begin : first - begin + len(columns[name]), number] = columns[name]
+        return found
+
     def row_name(self, row: int) -> str:
         """Symbol and time of a row, for messages."""
         symbol = int(np.searchsorted(self.offsets, row, side="right")) - 1
@@ -122,22 +147,16 @@ class StoredRows:
 
     def _read(self, group: RowGroup, columns: Sequence[str]) -> Columns:
         held = {name: self._known if name == "known" else name for name in columns}
+        if group.number is None:
+            runs = list(self.store.rows_of(group.file, list(dict.fromkeys(held.values()))))
+            return {name: np.concatenate([run[source] for run in runs])[: group.rows] for name, source in held.items()}
         with self._opened(group.file) as content:
             table = content.read_row_group(group.number, list(dict.fromkeys(held.values())), use_threads=False)
         return {name: _plain(table[source]) for name, source in held.items()}
 
     def _opened(self, file: dict[str, Any]) -> pq.ParquetFile:
         """The file, hashed when it is first opened, and again when size or time of change are not what they were."""
-        if "path" not in file:
-            raise DataError(
-                f"{self.store.path}: windows are streamed from written rows, and those of this store are computed when "
-                f"they are read: load them into memory, or build it with store.materialize: all"
-            )
-        entry, path = Entry.of(file), self.store.locate(file["path"])
-        if isinstance(path, ObjectPath):
-            raise DataError(
-                f"{path}: windows are streamed from files on disk: copy the store there, or load it into memory"
-            )
+        entry, path = Entry.of(file), cast(Path, self.store.locate(file["path"]))
         state = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
         if state is None or self._proven.get(entry.path) != state:
             if problem := entry.problem_at(path):
@@ -145,12 +164,6 @@ class StoredRows:
             self._proven[entry.path] = cast(tuple[int, int], state)
         # A mapped file counts as memory of the process, all of it by the end of a pass: 666 MiB instead of 156.
         return pq.ParquetFile(path, memory_map=False, pre_buffer=False)
-
-
-def _of_last_time(content: pq.ParquetFile) -> int:
-    """Rows of the last group with its last time: what a store leaves out when it is asked for closed bars alone."""
-    stamps = _plain(content.read_row_group(content.num_row_groups - 1, ["timestamp"])["timestamp"])
-    return int(np.count_nonzero(stamps == stamps[-1]))
 
 
 def _plain(column: pa.ChunkedArray) -> NDArray[Any]:

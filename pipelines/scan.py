@@ -1,10 +1,10 @@
 """One pass over the rows of a store that finds where windows may lie: what `splits` says of rows in memory, of rows
 that are read a block at a time."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,19 @@ from pipelines.splits import (
     segments,
     share_of,
 )
-from pipelines.window_runs import WindowRuns
+from pipelines.steps import Steps
+from pipelines.window_runs import Parts, WindowRuns
 
 Labels = Callable[[np.ndarray], np.ndarray]  # close (rows,) to labels (rows, target_dim)
+
+
+class Timed(Protocol):
+    """Rows of which it is said when they were known: a `Scan`, or a panel."""
+
+    @property
+    def known(self) -> Integers: ...
+    @property
+    def offsets(self) -> Integers: ...
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ def scan(rows: StoredRows, *, max_gap_ns: int | None, horizon: int = 0, labels: 
     return Scan(usable.runs, None if labels is None else labelled.runs, known, rows.offsets, gap)
 
 
-def boundaries_of(found: Scan, windows: WindowRuns, *, span: int, validation: Cut, test: Cut) -> Boundaries:
+def boundaries_of(found: Timed, windows: WindowRuns, *, span: int, validation: Cut, test: Cut) -> Boundaries:
     """As `splits.temporal_boundaries`, of windows that are counted, not listed."""
     test_ns = _boundary(found, windows, windows, test)
     ends_before = WindowRuns.of_counts(windows.first, _until(found, windows.moved(span - 1), test_ns))
@@ -98,23 +108,21 @@ def boundaries_of(found: Scan, windows: WindowRuns, *, span: int, validation: Cu
     return ordered_boundaries(validation_ns, test_ns, validation=validation, test=test)
 
 
-def split_runs(
-    found: Scan, windows: WindowRuns, boundaries: Boundaries, *, span: int, embargo: int = 0
-) -> dict[str, WindowRuns]:
-    """As `splits.split_windows`: the windows of `train`, `validation` and `test`."""
+def split_runs(found: Timed, windows: WindowRuns, boundaries: Boundaries, *, span: int, embargo: int = 0) -> Parts:
+    """As `splits.split_windows`, of windows that are counted, not listed."""
     symbol = np.searchsorted(found.offsets, windows.first, side="right") - 1
     validation, test = (
         first_rows(found.known, found.offsets, instant)[symbol]
         for instant in (boundaries.validation_ns, boundaries.test_ns)
     )
-    return {
-        "train": windows.clipped(0, validation - span + 1),
-        "validation": windows.clipped(validation + embargo, test - span + 1),
-        "test": windows.clipped(test + embargo, len(found.known)),
-    }
+    return Parts(
+        train=windows.clipped(0, validation - span + 1),
+        validation=windows.clipped(validation + embargo, test - span + 1),
+        test=windows.clipped(test + embargo, len(found.known)),
+    )
 
 
-def _boundary(found: Scan, windows: WindowRuns, eligible: WindowRuns, cut: Cut) -> int:
+def _boundary(found: Timed, windows: WindowRuns, eligible: WindowRuns, cut: Cut) -> int:
     """The begin of the so manyth last eligible window, by halving the time that it lies in."""
     if not isinstance(cut, int | float):
         return instant_ns(cut)
@@ -129,7 +137,7 @@ def _boundary(found: Scan, windows: WindowRuns, eligible: WindowRuns, cut: Cut) 
     return low
 
 
-def _until(found: Scan, runs: WindowRuns, instant: int) -> Integers:
+def _until(found: Timed, runs: WindowRuns, instant: int) -> Integers:
     """Windows of each run that begin before the instant."""
     counts = np.empty(len(runs.first), np.int64)
     windows_until(found.known, runs.first, runs.before, instant, counts)
@@ -183,9 +191,8 @@ def _judged(rows: StoredRows, begin: int, end: int) -> Iterator[tuple[int, Colum
 
 
 def _auto_gap(rows: StoredRows) -> int:
-    steps: Counter[int] = Counter()
+    steps = Steps()
     for begin, end in pairwise(rows.offsets):
         for _, block in _overlapping(rows.blocks(begin, end, ["timestamp"]), 1):
-            lengths, counts = np.unique(np.diff(block["timestamp"]), return_counts=True)
-            steps.update(dict(zip(lengths[lengths > 0].tolist(), counts[lengths > 0].tolist(), strict=True)))
+            steps.add(block["timestamp"])
     return auto_max_gap_of(steps)

@@ -4,15 +4,16 @@ A panel holds the rows of all symbols one after another; `offsets` (symbols + 1,
 A window is LOOKBACK rows; its decision row is its last one; its label row lies HORIZON rows later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sized
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from pipelines.errors import DataError
+from pipelines.steps import Steps
 
 Scheme = Literal["expanding", "sliding"]
 # A share of all windows, or the ISO date at which the part begins.
@@ -32,6 +33,17 @@ class Boundaries:
     test_ns: int
 
 
+class Parted(Protocol):
+    """The windows of each part, listed (`Split`) or as runs (`window_runs.Parts`)."""
+
+    @property
+    def train(self) -> Sized: ...
+    @property
+    def validation(self) -> Sized: ...
+    @property
+    def test(self) -> Sized: ...
+
+
 @dataclass(frozen=True)
 class Split:
     """Start rows of the windows of each part, each (windows,) int64, ascending."""
@@ -48,24 +60,12 @@ def auto_max_gap(timestamp: np.ndarray, offsets: np.ndarray) -> int:
         timestamp: (rows,) int64, bar labels in ns UTC, sorted within each symbol.
         offsets: (symbols + 1,) int64, first row of each symbol.
     """
-    steps = _positive_steps(timestamp, offsets)
-    if len(steps) == 0:
-        return AUTO_GAP_FLOOR_NS
-    return _gap_of(float(np.quantile(steps, AUTO_GAP_QUANTILE)))
+    return auto_max_gap_of(Steps.between(timestamp, offsets))
 
 
-def auto_max_gap_of(steps: Mapping[int, int]) -> int:
-    """As `auto_max_gap`, of positive steps that were counted: how often each length occurs."""
-    if not steps:
-        return AUTO_GAP_FLOOR_NS
-    lengths = np.array(sorted(steps), np.int64)
-    before = np.cumsum([steps[int(length)] for length in lengths])
-    place, rest = divmod((int(before[-1]) - 1) * AUTO_GAP_QUANTILE, 1.0)
-    around = lengths[np.searchsorted(before, [int(place), min(int(place) + 1, int(before[-1]) - 1)], side="right")]
-    return _gap_of(float(np.quantile(around, rest)))
-
-
-def _gap_of(usual: float) -> int:
+def auto_max_gap_of(steps: Steps) -> int:
+    """As `auto_max_gap`, of steps that were counted."""
+    usual = steps.quantile(AUTO_GAP_QUANTILE) if len(steps) else 0.0
     return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * usual))
 
 
@@ -74,13 +74,8 @@ def usual_step(timestamp: np.ndarray, offsets: np.ndarray) -> int:
 
     Args: as `auto_max_gap`.
     """
-    steps = _positive_steps(timestamp, offsets)
-    return int(np.median(steps)) if len(steps) else 0
-
-
-def _positive_steps(timestamp: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    steps = np.delete(np.diff(timestamp), np.asarray(offsets[1:-1]) - 1)
-    return np.asarray(steps[steps > 0])
+    steps = Steps.between(timestamp, offsets)
+    return int(steps.quantile(0.5)) if len(steps) else 0
 
 
 def segments(
@@ -236,7 +231,7 @@ def covered_rows(starts: np.ndarray, lookback: int, rows: int) -> np.ndarray:
     return np.asarray(np.cumsum(change[:-1]) > 0)
 
 
-def require_windows(split: Split, *, span: int, embargo: int = 0) -> None:
+def require_windows(split: Parted, *, span: int, embargo: int = 0) -> None:
     """Raises DataError naming the empty part of a split and the knobs that fill it."""
     sizes = {"training": split.train, "validation": split.validation, "test": split.test}
     for name, starts in sizes.items():

@@ -193,6 +193,12 @@ class FeatureStore:
         files = (file for file in self._files(symbol) if is_wanted(file))
         return (run for file in files for run in self.read_part(file, columns))
 
+    def rows_of(self, file: Mapping[str, Any], columns: Sequence[str]) -> Iterator[Columns]:
+        """The rows that an entry of `files` in the manifest counts, as runs; columns as `batches`, read or computed."""
+        if self.is_computed:
+            return self._between(file["first"], file["last"] + 1, file["symbol"], columns)
+        return self.read_part(file, columns)
+
     @cached_property
     def _computed_rows(self) -> "ComputedRows":
         from pipelines.computed import ComputedRows  # which is a build, and so imports this module

@@ -22,7 +22,7 @@ from pipelines.scaling import Scaler
 from pipelines.store import FeatureStore
 from pipelines.window_runs import WindowRuns
 
-RUN_ROWS = 375_000  # three row groups, 24 MB of 16 features; two such runs are in memory, and one that is decoded
+RUN_ROWS = 500_000  # four row groups, 32 MB of 16 features: two such runs are in memory
 
 Targets = Callable[[NDArray[np.float64]], NDArray[np.float32]]  # close (rows,) to (rows, target_dim)
 
@@ -32,14 +32,14 @@ def is_streamed(
     features: Sequence[str],
     *,
     budget: int,
-    placement: Literal["auto", "memory", "stream"] = "auto",
+    placement: Literal["auto", "memory", "streamed"] = "auto",
 ) -> bool:
     """Whether windows are to be streamed: where rows and all that is made of them in memory exceed the budget.
 
     Args:
-        budget: bytes for rows. placement: `memory` and `stream` decide by themselves.
+        budget: bytes for rows. placement: `memory` and `streamed` decide by themselves.
     """
-    return placement == "stream" or (placement == "auto" and memory_needed(store, len(features)) > budget)
+    return placement == "streamed" or (placement == "auto" and memory_needed(store, len(features)) > budget)
 
 
 def memory_needed(store: FeatureStore, features: int) -> int:
@@ -62,7 +62,7 @@ class StreamedWindows:
     """Windows whose rows are read when their turn comes: a `batches.Windows`.
 
     Attributes:
-        lookback: rows of a window. target_dim: targets of a window.
+        runs: which windows. lookback: rows of a window. target_dim: targets of a window.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class StreamedWindows:
             weights: (rows,) of all rows, what the window counts whose last row it is.
             run_rows: of a run at most, or one row group where that is larger.
         """
-        self.lookback = lookback
-        self._rows, self._runs, self._scaler, self._targets, self._weights = rows, runs, scaler, targets, weights
+        self.lookback, self.runs = lookback, runs
+        self._rows, self._scaler, self._targets, self._weights = rows, scaler, targets, weights
         self._halo = lookback - 1 + horizon
         self._parts = [_Run(begin, end, len(runs.clipped(begin, end))) for begin, end in _cuts(rows, run_rows)]
         self._parts = [part for part in self._parts if part.windows]
@@ -99,7 +99,7 @@ class StreamedWindows:
         self._checked: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self.runs)
 
     @property
     def features(self) -> int:
@@ -111,6 +111,9 @@ class StreamedWindows:
         """Whether windows count differently."""
         return self._weights is not None
 
+    def require_finite(self, columns: Sequence[str], row_name: Callable[[int], str]) -> None:
+        """As `WindowSet`, but later: the rows of a run are checked when they are first read."""
+
     def pieces(self, seed: int | None, epoch: int, skip: int) -> Iterator[Piece]:
         """The runs in the order of the epoch; those that the skipped windows fill are not read."""
         order = turns([part.windows for part in self._parts], seed, epoch, skip)
@@ -121,7 +124,7 @@ class StreamedWindows:
         part = self._parts[turn.number]
         matrix, targets = self._loaded(part)
         weights = None if self._weights is None else self._weights[part.begin : part.begin + len(matrix)]
-        runs = self._runs.within(part.begin, part.end)
+        runs = self.runs.within(part.begin, part.end)
         if turn.number not in self._checked:
             whole = WindowSet(matrix, runs, targets, self.lookback)
             whole.require_finite(self._rows.features, lambda row: self._rows.row_name(part.begin + row))

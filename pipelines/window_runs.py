@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernels.arrays import Integers
 from kernels.windows import locate_windows
+from pipelines.splits import Split
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class WindowRuns:
         return cls(np.ascontiguousarray(starts[begins]), np.append(begins, len(starts)))
 
     @classmethod
+    def of_rows(cls, mask: NDArray[np.bool_]) -> "WindowRuns":
+        """Rows that are marked, (rows,) bool, as windows of one row."""
+        edges = np.diff(mask.view(np.int8), prepend=np.int8(0), append=np.int8(0))
+        first = np.flatnonzero(edges == 1)
+        return cls.of_counts(first, np.flatnonzero(edges == -1) - first)
+
+    @classmethod
     def of_counts(cls, first: Integers, counts: Integers) -> "WindowRuns":
         """Runs of so many windows; those of none are left out."""
         kept = counts > 0
@@ -44,7 +53,10 @@ class WindowRuns:
 
     def starts(self, begin: int = 0, end: int | None = None) -> Integers:
         """First rows of windows number `begin` to before `end`, of all when left out; (windows,) int64."""
-        numbers = np.arange(begin, len(self) if end is None else end)
+        return self.at(np.arange(begin, len(self) if end is None else end))
+
+    def at(self, numbers: Integers) -> Integers:
+        """First rows of the windows of these numbers, (windows,) int64, in the place of the numbers."""
         if len(numbers):
             locate_windows(self.first, self.before, numbers, numbers)
         return numbers
@@ -58,6 +70,15 @@ class WindowRuns:
         """The windows whose first rows are `low` to before `high`, which may differ from run to run."""
         first = np.maximum(self.first, low)
         return WindowRuns.of_counts(first, np.minimum(self.ends, high) - first)
+
+    def rows(self, lookback: int) -> "WindowRuns":
+        """The rows that the windows hold, each once and ascending, as windows of one row."""
+        order = np.argsort(self.first, kind="stable")
+        first, end = self.first[order], self.ends[order] + lookback - 1
+        reached = np.maximum.accumulate(end)
+        begins = np.flatnonzero(first > np.concatenate([[-1], reached[:-1]])) if len(first) else order
+        lasts = np.append(begins[1:], len(first))[: len(begins)] - 1
+        return WindowRuns.of_counts(first[begins], reached[lasts] - first[begins])
 
     def moved(self, rows: int) -> "WindowRuns":
         """Windows that begin so many rows later."""
@@ -76,3 +97,17 @@ class WindowRuns:
     def within(self, begin: int, end: int) -> "WindowRuns":
         """The windows whose first rows are `begin` to before `end`; rows count from `begin` on."""
         return self.clipped(begin, end).moved(-begin)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Windows of each part, ascending."""
+
+    train: WindowRuns
+    validation: WindowRuns
+    test: WindowRuns
+
+    @classmethod
+    def of(cls, split: Split) -> "Parts":
+        """The same windows, named by runs."""
+        return cls(*(WindowRuns.of_starts(starts) for starts in (split.train, split.validation, split.test)))

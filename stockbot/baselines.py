@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from kernels.arrays import Floats, Integers
+from pipelines.window_runs import WindowRuns
+from stockbot.inference import BATCH_WINDOWS, OnnxModel
+from stockbot.scorecard import MODEL
 from stockbot.training_set import TrainingSet
 
 TRIVIAL = ("zero", "last")  # need no training at all
 Guess = Callable[[np.ndarray], np.ndarray]
-FIT_BLOCK = 65_536
 
 
 def baselines(data: TrainingSet) -> dict[str, Guess]:
@@ -32,10 +35,20 @@ def baselines(data: TrainingSet) -> dict[str, Guess]:
         return np.asarray(0.5 + 0.25 * np.sign(moves) if direction else moves)
 
     def least_squares(starts: np.ndarray) -> np.ndarray:
-        fitted = _decision_rows(data, starts) @ coefficients
+        runs = WindowRuns.of_starts(starts)
+        fitted = np.concatenate([_with_ones(rows) @ coefficients for _, rows in data.decided(runs)])
         return np.clip(fitted, 0.0, 1.0) if direction else np.asarray(fitted)
 
     return {"zero": zero, "last": last, "least_squares": least_squares}
+
+
+def predictions(
+    data: TrainingSet, model: OnnxModel, starts: Integers, guesses: Mapping[str, Guess]
+) -> dict[str, Floats]:
+    """What a model and each baseline say of the windows that begin there, ascending; in natural units."""
+    outputs = [model.outputs(batch.inputs) for batch in data.batches(starts, BATCH_WINDOWS)]
+    said = np.concatenate(outputs).astype(np.float64) * data.target_scale
+    return {MODEL: said, **{name: guess(starts) for name, guess in guesses.items()}}
 
 
 def judge(test: Mapping[str, Any]) -> str:
@@ -51,18 +64,16 @@ def unbeaten(test: Mapping[str, Any]) -> list[str]:
     return [name for name, scores in test["baselines"].items() if not test["loss"] < scores["loss"]]
 
 
-def _decision_rows(data: TrainingSet, starts: np.ndarray) -> np.ndarray:
-    rows = data.matrix[starts + data.config.windows.lookback - 1].astype(np.float64)
-    return np.column_stack([rows, np.ones(len(rows))])
+def _with_ones(rows: np.ndarray) -> np.ndarray:
+    return np.column_stack([rows.astype(np.float64), np.ones(len(rows))])
 
 
 def _least_squares(data: TrainingSet) -> np.ndarray:
     """Coefficients of the normal equations, summed block by block; collinear columns share their weight."""
-    width = data.matrix.shape[1] + 1
+    width = len(data.panel.features) + 1
     gram, moment = np.zeros((width, width)), np.zeros(width)
-    for begin in range(0, len(data.split.train), FIT_BLOCK):
-        starts = data.split.train[begin : begin + FIT_BLOCK]
-        rows = _decision_rows(data, starts)
+    for starts, decided in data.decided(data.split.train):
+        rows = _with_ones(decided)
         gram += rows.T @ rows
         moment += rows.T @ data.labels_of(starts)
     return np.asarray(np.linalg.lstsq(gram, moment, rcond=None)[0])

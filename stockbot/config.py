@@ -30,12 +30,30 @@ def duration_ns(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def byte_count(text: str) -> int:
+    """Bytes in a size such as `512MB` or `4GB`, of 1000 * 1000 * ... bytes.
+
+    Raises:
+        ValueError: not a whole number followed by MB or GB.
+    """
+    match = re.fullmatch(r"(\d+)(MB|GB)", text)
+    if not match:
+        raise ValueError(f"expected a size such as 512MB or 4GB, received {text!r}")
+    return int(match[1]) * {"MB": 10**6, "GB": 10**9}[match[2]]
+
+
+def _check_bytes(text: str) -> str:
+    byte_count(text)
+    return text
+
+
 def _check_duration(text: str) -> str:
     duration_ns(text)
     return text
 
 
 Duration = Annotated[str, AfterValidator(_check_duration)]
+Bytes = Annotated[str, AfterValidator(_check_bytes)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -140,6 +158,13 @@ class ModelConfig(_Section):
     batch_norm: bool = False
     loss: str = "auto"
     metrics: Literal["auto"] | list[str] = "auto"
+
+
+class LoaderConfig(_Section):
+    """Where rows are while a model trains on their windows."""
+
+    placement: Literal["auto", "memory", "streamed"] = "auto"
+    budget: Bytes = "4GB"
 
 
 class TrainingConfig(_Section):
@@ -252,6 +277,7 @@ class Config(_Section):
     split: SplitConfig = SplitConfig()
     scaler: Literal["standard", "robust"] = "standard"
     model: ModelConfig = ModelConfig()
+    loader: LoaderConfig = LoaderConfig()
     training: TrainingConfig = TrainingConfig()
     costs: CostsConfig = CostsConfig()
     live: LiveConfig = LiveConfig()

@@ -4,17 +4,17 @@ import pickle
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kernels.windows import gather_windows
 from pipelines.files import pretty_json, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.audit import audited
-from stockbot.baselines import baselines, judge
+from stockbot.baselines import baselines, judge, predictions
 from stockbot.config import Config
 from stockbot.errors import ArtifactError, StockbotError
 from stockbot.evaluate import score
@@ -153,6 +153,7 @@ def _train(
     record_origin(run, data.config, store, device)
     about = data.describe()
     log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
+    log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
     audit = audited(data, store, log.line)
     fitted = fit_model(data, staging, device=device, run=run, progress=progress, report=log.line)
@@ -173,9 +174,7 @@ def _train(
 def _write_onnx(data: TrainingSet, fitted: Fitted, staging: Path) -> tuple[OnnxModel, float]:
     """Write `model.onnx` and `golden.npz`, and prove that both engines agree on windows from the whole span."""
     model = OnnxModel(onnx_bytes(fitted.model))
-    starts = np.concatenate([data.split.train, data.split.validation, data.split.test])
-    chosen = starts[np.unique(np.linspace(0, len(starts) - 1, CHECKED_WINDOWS).astype(np.int64))]
-    windows = gather_windows(data.matrix, chosen, data.config.windows.lookback)
+    windows = _spread_windows(data)
     # Called, not predict_on_batch: over several devices that returns the batch once for each device.
     expected = np.asarray(fitted.model(windows, training=False))[:, 0]
     difference = float(np.max(np.abs(model.outputs(windows) - expected)))
@@ -184,10 +183,20 @@ def _write_onnx(data: TrainingSet, fitted: Fitted, staging: Path) -> tuple[OnnxM
             f"onnx: outputs differ from Keras by {difference:.1e}, expected {ONNX_TOLERANCE:.0e} at most; "
             f"a layer of {data.config.model.factory!r} is translated wrongly: see stockbot/onnx_graph.py"
         )
-    golden = np.unique(np.linspace(0, len(chosen) - 1, GOLDEN_WINDOWS).astype(np.int64))
+    golden = np.unique(np.linspace(0, len(windows) - 1, GOLDEN_WINDOWS).astype(np.int64))
     np.savez(staging / "golden.npz", windows=windows[golden], outputs=expected[golden])
     (staging / "model.onnx").write_bytes(model.content)
     return model, difference
+
+
+def _spread_windows(data: TrainingSet) -> np.ndarray:
+    """Windows of all parts, evenly spread over them, (windows, lookback, features)."""
+    parts = (data.split.train, data.split.validation, data.split.test)
+    before = np.cumsum([0, *map(len, parts)])
+    numbers = np.unique(np.linspace(0, before[-1] - 1, CHECKED_WINDOWS).astype(np.int64))
+    own = [numbers[(numbers >= first) & (numbers < end)] - first for first, end in pairwise(before)]
+    starts = np.sort(np.concatenate([part.at(mine) for part, mine in zip(parts, own, strict=True)]))
+    return next(data.batches(starts, len(starts))).inputs
 
 
 def _write_documents(data: TrainingSet, staging: Path) -> None:
@@ -202,10 +211,9 @@ def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[np.ndarra
     """For each part its windows, and what the model that will run, the ONNX one, and each baseline say of them."""
     guesses = baselines(data)
     predicted = {}
-    for part, starts in {"validation": data.split.validation, "test": data.split.test}.items():
-        every = data.all_windows(starts)
-        said = {MODEL: model.outputs_at(data.matrix, every) * data.target_scale}
-        predicted[part] = (every, said | {name: guess(every) for name, guess in guesses.items()})
+    for part, runs in {"validation": data.split.validation, "test": data.split.test}.items():
+        every = data.all_windows(runs).starts()
+        predicted[part] = (every, predictions(data, model, every, guesses))
     return predicted
 
 

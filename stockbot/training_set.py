@@ -1,96 +1,139 @@
 """From a feature store and a configuration to scaled rows, targets and the windows of each part."""
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kernels.arrays import Floats, Integers
+from pipelines.batches import Batch, WindowLoader
 from pipelines.catalogue import expand
 from pipelines.errors import DataError
 from pipelines.labels import label_rows
-from pipelines.panel import Panel, WindowSet, load_panel, panel_windows
+from pipelines.panel import Panel, WindowSet, load_panel
 from pipelines.scaling import Scaler
-from pipelines.splits import (
-    Boundaries,
-    Split,
-    covered_rows,
-    iso,
-    require_windows,
-    split_windows,
-    temporal_boundaries,
-)
+from pipelines.scan import boundaries_of, split_runs
+from pipelines.splits import Boundaries, iso, require_windows
 from pipelines.store import FeatureStore
+from pipelines.stored_panel import StoredPanel
+from pipelines.streamed import StreamedWindows, is_streamed
 from pipelines.weights import class_weights, uniqueness_weights
-from pipelines.window_runs import WindowRuns
+from pipelines.window_runs import Parts, WindowRuns
 from stockbot.build import bar_spec
-from stockbot.config import BarsConfig, Config, duration_ns
+from stockbot.config import BarsConfig, Config, byte_count, duration_ns
+
+BLOCK_WINDOWS = 65_536  # of which something is worked out at once
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Everything that a training run feeds on.
+    """Everything that a training run feeds on, with the rows in memory or streamed from the store.
 
     Attributes:
         config: resolved; its `bars` are those of the store.
         labels: (rows,) float64, log return over the horizon or 1 up / 0 down; NaN where there is none.
+        every: all windows, those without a label too, such as moves in the dead zone.
+        split: the windows of each part.
         target_scale: standard deviation of the training labels (regression), else 1.0.
         max_gap_ns: longest pause inside a window.
     """
 
     config: Config
-    panel: Panel
-    labels: np.ndarray
-    split: Split
+    panel: Panel | StoredPanel
+    labels: Floats
+    every: WindowRuns
+    split: Parts
     boundaries: Boundaries
     scaler: Scaler
     target_scale: float
     max_gap_ns: int
 
     @cached_property
-    def matrix(self) -> np.ndarray:
-        """(rows, features) float32, scaled."""
-        return self.scaler.transform(self.panel.matrix)
+    def matrix(self) -> NDArray[np.float32]:
+        """(rows, features), scaled; only of a panel in memory."""
+        return self.scaler.transform(self.panel.between(0, len(self.panel)))
 
-    def labels_of(self, starts: np.ndarray) -> np.ndarray:
+    def labels_of(self, starts: Integers) -> Floats:
         """Labels in natural units of the windows that begin there, (windows,) float64."""
         return np.asarray(self.labels[starts + self.config.windows.lookback - 1])
 
-    def windows(self, starts: np.ndarray) -> WindowSet:
-        """The windows that begin there, with targets in units of `target_scale`."""
-        targets = (self.labels / self.target_scale).astype(np.float32)[:, None]
-        return WindowSet(self.matrix, WindowRuns.of_starts(starts), targets, self.config.windows.lookback)
+    def windows(self, runs: WindowRuns, weights: NDArray[np.float32] | None = None) -> WindowSet | StreamedWindows:
+        """These windows, with targets in units of `target_scale`.
 
-    def train_windows(self) -> WindowSet:
+        Args:
+            weights: (rows,), what the window counts whose last row it is.
+        """
+        lookback, horizon = self.config.windows.lookback, self.config.labels.horizon
+        if not isinstance(self.panel, StoredPanel):
+            return WindowSet(self.matrix, runs, self._targets(self.labels), lookback, weights)
+        return StreamedWindows(
+            self.panel.rows,
+            runs,
+            lookback=lookback,
+            horizon=horizon,
+            scaler=self.scaler,
+            targets=lambda close: self._targets(labels_of_prices(self.config, close)),
+            weights=weights,
+        )
+
+    def _targets(self, labels: Floats) -> NDArray[np.float32]:
+        return np.asarray((labels / self.target_scale).astype(np.float32)[:, None])
+
+    def train_windows(self) -> WindowSet | StreamedWindows:
         """Those to train on, with what each counts by `training.weights`."""
-        made = self.windows(self.split.train)
-        kinds = self.config.training.weights
+        runs, kinds = self.split.train, self.config.training.weights
         if not kinds:
-            return made
-        lookback, rows = self.config.windows.lookback, len(self.matrix)
+            return self.windows(runs)
+        lookback, rows = self.config.windows.lookback, len(self.panel)
         weights = np.ones(rows, np.float32)
         if "class" in kinds:
-            weights *= class_weights(made.runs, self.labels.astype(np.float32), lookback=lookback)
+            weights *= class_weights(runs, self.labels.astype(np.float32), lookback=lookback)
         if "uniqueness" in kinds:
             horizon = self.config.labels.horizon
-            weights *= uniqueness_weights(made.runs, lookback=lookback, horizon=horizon, rows=rows)
-        return replace(made, weights=weights)
+            weights *= uniqueness_weights(runs, lookback=lookback, horizon=horizon, rows=rows)
+        return self.windows(runs, weights)
 
-    def all_windows(self, starts: np.ndarray) -> np.ndarray:
+    def batches(self, starts: Integers, size: int) -> Iterator[Batch]:
+        """The windows that begin there, ascending, so many at once; each is to be used before the next is taken."""
+        loader = WindowLoader(self.windows(WindowRuns.of_starts(starts)), batch_size=size, seed=None)
+        return loader.batches()
+
+    def decided(self, runs: WindowRuns) -> Iterator[tuple[Integers, NDArray[np.float32]]]:
+        """First rows of some windows, and the scaled rows (windows, features) at which they decide, block by block."""
+        done = 0
+        for piece in self.windows(runs).pieces(None, 0, 0):
+            for begin in range(0, len(piece.runs), BLOCK_WINDOWS):
+                own = piece.starts(begin, min(begin + BLOCK_WINDOWS, len(piece.runs)))
+                starts = runs.starts(done + begin, done + begin + len(own))
+                yield starts, piece.matrix[own + self.config.windows.lookback - 1]
+            done += len(piece.runs)
+
+    def all_windows(self, part: WindowRuns) -> WindowRuns:
         """The windows of a part and those among them that have no label, such as moves in the dead zone, ascending.
 
         Acting on predictions must not depend on how large the move will have been.
         """
-        lookback, horizon = self.config.windows.lookback, self.config.labels.horizon
-        every, _ = panel_windows(self.panel, lookback=lookback, horizon=horizon, max_gap_ns=self.max_gap_ns)
-        symbol = np.searchsorted(self.panel.offsets, starts, side="right") - 1
-        spans = [mine[[0, -1]] for one in np.unique(symbol) if len(mine := starts[symbol == one])]
-        return np.concatenate([every[(every >= first) & (every <= last)] for first, last in spans])
+        symbols = len(self.panel.symbols)
+        low, high = np.full(symbols, len(self.panel)), np.zeros(symbols, np.int64)
+        mine, all_of = (np.searchsorted(self.panel.offsets, one.first, side="right") - 1 for one in (part, self.every))
+        np.minimum.at(low, mine, part.first)
+        np.maximum.at(high, mine, part.ends)
+        return self.every.clipped(low[all_of], high[all_of])
+
+    @property
+    def placement(self) -> str:
+        """Where the rows are while training: `memory` or `streamed`."""
+        return "streamed" if isinstance(self.panel, StoredPanel) else "memory"
 
     def describe(self) -> dict[str, Any]:
         """Counts and times for the manifest and the log."""
         return {
-            "rows": len(self.panel.matrix),
+            "rows": len(self.panel),
+            "placement": self.placement,
             "symbols": list(self.panel.symbols),
             "first": iso(self.panel.known.min()),
             "last": iso(self.panel.known.max()),
@@ -102,6 +145,21 @@ class TrainingSet:
         }
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """The rows of a store, their labels and their windows.
+
+    Attributes:
+        labels: as of a training set. every: all windows. windows: those with a label. max_gap_ns: longest pause in one.
+    """
+
+    panel: Panel | StoredPanel
+    labels: Floats
+    every: WindowRuns
+    windows: WindowRuns
+    max_gap_ns: int
+
+
 def make_training_set(config: Config, store: FeatureStore, boundaries: Boundaries | None = None) -> TrainingSet:
     """Read, label, split by time and scale; nothing from validation or test rows reaches the scaler.
 
@@ -109,44 +167,64 @@ def make_training_set(config: Config, store: FeatureStore, boundaries: Boundarie
         boundaries: where time is cut; default: where `split` says.
 
     Raises:
-        DataError: missing features, too few rows, an empty part, or training labels of one class.
+        DataError: missing features, too few rows, an empty part, training labels of one class, or a scaler that has to
+            see rows which do not fit into memory.
     """
     config = with_store_bars(config, store)
-    panel = load_panel(store, expand(config.features))
-    starts, labels, gap = labelled_windows(config, panel)
-    split, boundaries = _split(config, panel, starts, boundaries)
-    return fitted_set(config, panel, labels=labels, split=split, boundaries=boundaries, max_gap_ns=gap)
+    rows = labelled_rows(config, store, expand(config.features))
+    span, embargo = config.windows.lookback + config.labels.horizon, config.split.embargo
+    if boundaries is None:
+        cuts = {"validation": config.split.validation, "test": config.split.test}
+        boundaries = boundaries_of(rows.panel, rows.windows, span=span, **cuts)
+    split = split_runs(rows.panel, rows.windows, boundaries, span=span, embargo=embargo)
+    require_windows(split, span=span, embargo=embargo)
+    return fitted_set(config, rows, split=split, boundaries=boundaries)
 
 
-def labelled_windows(config: Config, panel: Panel) -> tuple[np.ndarray, np.ndarray, int]:
-    """First rows of all windows that have a label, the label of each row, and the longest gap in a window, ns.
+def labelled_rows(config: Config, store: FeatureStore, features: list[str]) -> Labelled:
+    """The rows of a store, in memory or streamed as `loader` says, with their labels and windows.
 
     Raises:
-        DataError: not one window.
+        DataError: missing features, or not one window.
     """
+    panel: Panel | StoredPanel
+    if streams(config, store, features):
+        panel = StoredPanel.read(store, features, max_gap_ns=max_gap(config))
+    else:
+        panel = load_panel(store, features)
     lookback, horizon = config.windows.lookback, config.labels.horizon
-    starts, gap = panel_windows(panel, lookback=lookback, horizon=horizon, max_gap_ns=max_gap(config))
-    labels = label_rows(panel.close, config.labels.objective, horizon=horizon, dead_zone=config.labels.dead_zone)
-    starts = starts[np.isfinite(labels[starts + lookback - 1])]
-    if len(starts) == 0:
+    every, gap = panel.unbroken(lookback=lookback, horizon=horizon, max_gap_ns=max_gap(config))
+    labels = labels_of_prices(config, panel.close)
+    windows = every.shared_with(WindowRuns.of_rows(np.isfinite(labels)).moved(1 - lookback))
+    if len(windows) == 0:
         raise DataError(
             f"labels: every move lies within labels.dead_zone ({config.labels.dead_zone}): no window is left; "
             f"lower it or lengthen labels.horizon ({horizon})"
         )
-    return starts, labels, gap
+    return Labelled(panel, labels, every, windows, gap)
 
 
-def fitted_set(
-    config: Config, panel: Panel, *, labels: np.ndarray, split: Split, boundaries: Boundaries, max_gap_ns: int
-) -> TrainingSet:
+def streams(config: Config, store: FeatureStore, features: list[str]) -> bool:
+    """Whether the rows stay in the store, by `loader.placement` and `loader.budget`."""
+    return is_streamed(store, features, budget=byte_count(config.loader.budget), placement=config.loader.placement)
+
+
+def labels_of_prices(config: Config, close: Floats) -> Floats:
+    """The label of each row from prices that follow one another."""
+    labels = config.labels
+    return label_rows(close, labels.objective, horizon=labels.horizon, dead_zone=labels.dead_zone)
+
+
+def fitted_set(config: Config, rows: Labelled, *, split: Parts, boundaries: Boundaries) -> TrainingSet:
     """The parts of a split with the scaler and the scale of targets that its training windows give.
 
     Raises:
         DataError: training labels of one class, or a training row that is not finite.
     """
-    scaler = _fit_scaler(config, panel, split.train)
-    scale = _target_scale(config.labels.objective, labels[split.train + config.windows.lookback - 1])
-    return TrainingSet(config, panel, labels, split, boundaries, scaler, scale, max_gap_ns)
+    lookback = config.windows.lookback
+    scaler = rows.panel.fitted_scaler(config.scaler, split.train.rows(lookback))
+    scale = _target_scale(config.labels.objective, rows.labels, split.train.moved(lookback - 1))
+    return TrainingSet(config, rows.panel, rows.labels, rows.every, split, boundaries, scaler, scale, rows.max_gap_ns)
 
 
 def max_gap(config: Config) -> int | None:
@@ -164,34 +242,26 @@ def with_store_bars(config: Config, store: FeatureStore) -> Config:
     return config.model_copy(update={"bars": BarsConfig(kind=store.bars.kind, size=size)})
 
 
-def _split(config: Config, panel: Panel, starts: np.ndarray, boundaries: Boundaries | None) -> tuple[Split, Boundaries]:
-    span, embargo = config.windows.lookback + config.labels.horizon, config.split.embargo
-    boundaries = boundaries or temporal_boundaries(
-        starts, panel.known, span=span, validation=config.split.validation, test=config.split.test
-    )
-    split = split_windows(starts, panel.known, panel.offsets, boundaries, span=span, embargo=embargo)
-    require_windows(split, span=span, embargo=embargo)
-    return split, boundaries
+def spread(labels: Floats, decisions: WindowRuns) -> float:
+    """Standard deviation of the labels of some rows, windows of one row each, without a copy of all of them."""
+    blocks = range(0, len(decisions), BLOCK_WINDOWS)
+
+    def mean(of: Callable[[Floats], Floats]) -> float:
+        chosen = (labels[decisions.starts(begin, min(begin + BLOCK_WINDOWS, len(decisions)))] for begin in blocks)
+        return sum(float(np.sum(of(block))) for block in chosen) / len(decisions)
+
+    middle = mean(lambda block: block)
+    return math.sqrt(mean(lambda block: (block - middle) ** 2))
 
 
-def _fit_scaler(config: Config, panel: Panel, train: np.ndarray) -> Scaler:
-    rows = np.flatnonzero(covered_rows(train, config.windows.lookback, len(panel.matrix)))
-    return Scaler.fit(
-        panel.matrix[rows],
-        panel.features,
-        kind=config.scaler,
-        row_name=lambda row: panel.row_name(int(rows[row])),
-    )
-
-
-def _target_scale(objective: str, train_labels: np.ndarray) -> float:
+def _target_scale(objective: str, labels: Floats, decisions: WindowRuns) -> float:
     if objective == "direction":
-        classes = np.unique(train_labels)
+        classes = np.unique(labels[decisions.starts()])
         if len(classes) < 2:
             only = "up" if classes[0] == 1.0 else "down"
             raise DataError(
-                f"labels: all {len(train_labels)} training windows go {only}, expected both directions; "
+                f"labels: all {len(decisions)} training windows go {only}, expected both directions; "
                 f"use more data, another split, or labels.objective regression"
             )
         return 1.0
-    return float(np.std(train_labels)) or 1.0  # a price that never moves: nothing to divide by
+    return spread(labels, decisions) or 1.0  # a price that never moves: nothing to divide by

@@ -1,16 +1,15 @@
 """One trial of a search: a run that is judged by validation windows alone and keeps no model."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pipelines.files import writing
 from pipelines.splits import Boundaries
 from pipelines.store import FeatureStore
 from stockbot.audit import audited
+from stockbot.baselines import baselines, predictions
 from stockbot.config import Config
 from stockbot.evaluate import score
 from stockbot.fit import Fitted, fit_model
@@ -20,7 +19,6 @@ from stockbot.run_folder import LOG, RunLog, at_work, record_origin
 from stockbot.run_results import keep_history
 from stockbot.scorecard import MODEL
 from stockbot.training_set import TrainingSet, make_training_set
-from stockbot.walk_forward import predictions
 
 
 def try_out(
@@ -52,9 +50,9 @@ def try_out(
 
 def _metrics(data: TrainingSet, fitted: Fitted) -> dict[str, Any]:
     """Scores on validation windows, as the metrics of a training, and nothing of the test part."""
-    windows = data.split.validation
+    windows = data.split.validation.starts()
     labels, objective = data.labels_of(windows), data.config.labels.objective
-    said: Mapping[str, np.ndarray] = predictions(data, OnnxModel(onnx_bytes(fitted.model)), windows)
+    said = predictions(data, OnnxModel(onnx_bytes(fitted.model)), windows, baselines(data))
     scores = {who: score(each, labels, objective) for who, each in said.items()}
     part = {"windows": len(windows), **scores.pop(MODEL), "baselines": scores}
     best = fitted.history[fitted.best_epoch - 1]

@@ -1,18 +1,15 @@
 """The windows of a store that a sealed model never saw, parted as its training parted them."""
 
-from collections.abc import Mapping
-
-from kernels.arrays import Floats
 from pipelines.errors import DataError
-from pipelines.panel import load_panel
-from pipelines.splits import Boundaries, iso, split_windows
+from pipelines.scan import split_runs
+from pipelines.splits import Boundaries, iso
 from pipelines.store import FeatureStore
-from stockbot.baselines import baselines
+from stockbot.baselines import baselines, predictions
 from stockbot.bundle import Bundle
 from stockbot.config import Config
-from stockbot.scorecard import MODEL, Scorecard, scorecard
+from stockbot.scorecard import Scorecard, scorecard
 from stockbot.trained_on import require_store
-from stockbot.training_set import TrainingSet, labelled_windows
+from stockbot.training_set import TrainingSet, labelled_rows
 
 
 def score_unseen(bundle: Bundle, store: FeatureStore, *, config: Config, trials: int) -> Scorecard:
@@ -29,14 +26,12 @@ def score_unseen(bundle: Bundle, store: FeatureStore, *, config: Config, trials:
     """
     require_store(store, bundle)
     data = unseen_set(bundle, store)
-    starts = data.all_windows(data.split.test)
+    starts = data.all_windows(data.split.test).starts()
     guesses = baselines(data)
     if len(data.split.train) == 0:
         del guesses["least_squares"]
-    said: Mapping[str, Floats] = {name: guess(starts) for name, guess in guesses.items()}
-    return scorecard(
-        data, starts, {MODEL: bundle.predict_at(data.matrix, starts), **said}, config=config, trials=trials
-    )
+    said = predictions(data, bundle.model, starts, guesses)
+    return scorecard(data, starts, said, config=config, trials=trials)
 
 
 def unseen_set(bundle: Bundle, store: FeatureStore) -> TrainingSet:
@@ -46,18 +41,17 @@ def unseen_set(bundle: Bundle, store: FeatureStore) -> TrainingSet:
         DataError: no such window.
     """
     config = bundle.config
-    panel = load_panel(store, bundle.features)
-    starts, labels, _ = labelled_windows(_with_gap(config, bundle.max_gap_ns), panel)
+    rows = labelled_rows(_with_gap(config, bundle.max_gap_ns), store, bundle.features)
     boundaries = Boundaries(int(bundle.manifest["data"]["validation_start_ns"]), bundle.unseen_from_ns)
     span = bundle.lookback + bundle.horizon
-    split = split_windows(starts, panel.known, panel.offsets, boundaries, span=span, embargo=config.split.embargo)
+    split = split_runs(rows.panel, rows.windows, boundaries, span=span, embargo=config.split.embargo)
     if len(split.test) == 0:
         raise DataError(
             f"{store.path}: no window of {span} rows begins after {iso(boundaries.test_ns)}, which model "
             f"{bundle.short_id} has seen; give a store of later data"
         )
     scaler, scale = bundle.scaler, bundle.target_scale
-    return TrainingSet(config, panel, labels, split, boundaries, scaler, scale, bundle.max_gap_ns)
+    return TrainingSet(config, rows.panel, rows.labels, rows.every, split, boundaries, scaler, scale, bundle.max_gap_ns)
 
 
 def _with_gap(config: Config, max_gap_ns: int) -> Config:

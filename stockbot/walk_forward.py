@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arrays import Floats, Integers
 from pipelines.catalogue import expand
-from pipelines.panel import load_panel
 from pipelines.splits import Scheme, iso, walk_forward
 from pipelines.store import FeatureStore
+from pipelines.window_runs import Parts
 from stockbot.audit import audited
-from stockbot.baselines import baselines
+from stockbot.baselines import baselines, predictions
 from stockbot.config import Config
 from stockbot.fit import fit_model
 from stockbot.inference import OnnxModel
 from stockbot.onnx_graph import onnx_bytes
-from stockbot.scorecard import MODEL, Scorecard, scorecard
-from stockbot.training_set import TrainingSet, fitted_set, labelled_windows, with_store_bars
+from stockbot.scorecard import Scorecard, scorecard
+from stockbot.training_set import TrainingSet, fitted_set, labelled_rows, with_store_bars
 
 VALIDATION = 0.15  # where the settings state a date, which fits no fold
 
@@ -60,8 +59,8 @@ def walk(
         audit = audited(data, store, report)
         with tempfile.TemporaryDirectory() as folder:
             model = OnnxModel(onnx_bytes(fit_model(data, Path(folder), device=device, report=report).model))
-        tested = data.all_windows(data.split.test)
-        said = predictions(data, model, tested)
+        tested = data.all_windows(data.split.test).starts()
+        said = predictions(data, model, tested, baselines(data))
         card = scorecard(data, tested, said, config=config, trials=trials)
         told.append(_told(data, card, audit))
         report(f"fold {number} of {folds}  {_line(told[-1])}")
@@ -73,20 +72,13 @@ def walk(
     return Walk(card, tuple(told))
 
 
-def predictions(data: TrainingSet, model: OnnxModel, starts: Integers) -> dict[str, Floats]:
-    """What the model and each baseline say of the windows that begin there, in natural units."""
-    guesses = {name: guess(starts) for name, guess in baselines(data).items()}
-    return {MODEL: model.outputs_at(data.matrix, starts) * data.target_scale, **guesses}
-
-
 def _fold_sets(config: Config, store: FeatureStore, folds: int, scheme: Scheme) -> Iterator[TrainingSet]:
-    panel = load_panel(store, expand(config.features))
-    starts, labels, gap = labelled_windows(config, panel)
+    rows = labelled_rows(config, store, expand(config.features))
     stated = config.split.validation
     parts = walk_forward(
-        starts,
-        panel.known,
-        panel.offsets,
+        rows.windows.starts(),
+        rows.panel.known,
+        rows.panel.offsets,
         span=config.windows.lookback + config.labels.horizon,
         folds=folds,
         scheme=scheme,
@@ -94,7 +86,7 @@ def _fold_sets(config: Config, store: FeatureStore, folds: int, scheme: Scheme) 
         embargo=config.split.embargo,
     )
     for split, boundaries in parts:
-        yield fitted_set(config, panel, labels=labels, split=split, boundaries=boundaries, max_gap_ns=gap)
+        yield fitted_set(config, rows, split=Parts.of(split), boundaries=boundaries)
 
 
 def _told(data: TrainingSet, card: Scorecard, audit: dict[str, Any]) -> dict[str, Any]:

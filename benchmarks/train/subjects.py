@@ -89,7 +89,7 @@ def _stream_goals(found: Mapping[str, float], memory: Mapping[str, Mapping[str, 
         ),
         goals.each_at_least("streamed, windows a second", streamed, 1e6),
         goals.each_at_most("growth of memory, MiB", {name: grown["most"] for name, grown in passes.items()}, 160),
-        goals.each_at_most("growth over two passes, MiB", _growth(passes), 8),
+        goals.each_at_most("growth over two passes, MiB", _growth(passes), 4),
         goals.each_at_most("windows missed or seen twice", unseen, 0),
         goals.at_most("a hundred million windows, MiB in all", memory["a hundred million windows"]["peak"], 2000),
     ]

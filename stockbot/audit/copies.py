@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kernels.arrays import Floats
+from kernels.arrays import Floats, Integers
+from pipelines.window_runs import WindowRuns
 from stockbot.audit.report import Check
 from stockbot.statistics.ranking import correlations, ranks
 from stockbot.training_set import TrainingSet
@@ -35,14 +36,14 @@ def target_copy(data: TrainingSet) -> Check:
 def _problems(data: TrainingSet, decision: np.ndarray) -> Iterator[str]:
     panel, horizon = data.panel, data.config.labels.horizon
     steps = np.unique(np.geomspace(1, horizon, AHEAD).round().astype(np.int64))
-    values = panel.matrix[decision].astype(np.float64)
+    values = panel.at(decision).astype(np.float64)
     ahead = panel.close[decision[:, None] + steps]
     moves = np.column_stack([data.labels[decision], np.log(ahead / panel.close[decision, None])])
     names = ["the target", *(f"the log return over {step} rows ahead" for step in steps)]
     yield from _copies(panel.features, values, names, moves)
     yield from _copies(panel.features, _ranked(values), names, _ranked(moves))
     before = panel.close[decision[:, None] + steps - 1]
-    changes = values - panel.matrix[decision - 1]
+    changes = values - panel.at(decision - 1)
     yield from _copies(panel.features, changes, [f"the price {step} rows ahead" for step in steps], ahead - before)
 
 
@@ -58,9 +59,9 @@ def _ranked(columns: Floats) -> Floats:
     return np.column_stack([ranks(column) for column in columns.T])
 
 
-def _sampled(starts: np.ndarray) -> np.ndarray:
-    """Evenly spread windows, of those that follow one a row before."""
-    followers = starts[1:][np.diff(starts) == 1] if len(starts) else starts
+def _sampled(runs: WindowRuns) -> Integers:
+    """First rows of evenly spread windows, of those that follow one a row before."""
+    followers = WindowRuns.of_counts(runs.first + 1, runs.counts - 1)
     if len(followers) <= SAMPLED:
-        return followers
-    return followers[np.linspace(0, len(followers) - 1, SAMPLED).astype(np.int64)]
+        return followers.starts()
+    return followers.at(np.linspace(0, len(followers) - 1, SAMPLED).astype(np.int64))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.panel import Panel
-from pipelines.replay import Replay, differing, kept_columns, replays
-from pipelines.store import BASE_COLUMNS, FeatureStore
+from pipelines.replay import Replay, differing, kept_columns, replays, stored_blocks
+from pipelines.store import FeatureStore
+from pipelines.stored_panel import StoredPanel
 from stockbot.audit.report import Check
 
 # What the rounding of times far from now may change: of the spread of a feature, and of its size.
@@ -28,10 +29,13 @@ class _Found:
     replay: dict[str, str] = field(default_factory=dict)
 
 
+AnyPanel = Panel | StoredPanel
 Progress = Callable[[int, int], None]
 
 
-def feature_checks(panel: Panel, store: FeatureStore, progress: Progress | None = None) -> tuple[Check, Check, Check]:
+def feature_checks(
+    panel: AnyPanel, store: FeatureStore, progress: Progress | None = None
+) -> tuple[Check, Check, Check]:
     """`truncation`, `outside` and `replay` of every feature, over every row.
 
     truncation: a value is the same, to the bit, when the rows after it are cut off.
@@ -47,30 +51,25 @@ def feature_checks(panel: Panel, store: FeatureStore, progress: Progress | None 
     found = _Found()
     for number, symbol in enumerate(panel.symbols):
         begin, end = panel.offsets[number : number + 2]
-        rows = store.read(symbol, BASE_COLUMNS, closed_only=True)
-        for problem in _differing_rows(panel, rows, symbol, slice(begin, end)):
-            found.replay.setdefault(symbol, problem)
-        if symbol not in found.replay:
-            for block in replays(plan, store, rows):
-                _compare(panel, block, int(begin), replayed, found)
-                if progress is not None:
-                    progress(int(begin) + block.begin + len(block.whole), len(panel.matrix))
+        blocks = _same_rows(panel, stored_blocks(store, symbol), symbol, slice(int(begin), int(end)), found)
+        for block in replays(plan, store, blocks):
+            _compare(panel, block, int(begin), replayed, found)
+            if progress is not None:
+                progress(int(begin) + block.begin + len(block.whole), len(panel))
     _compare_definitions(store, found)
-    seen = f"{len(panel.features)} features in {len(panel.matrix):,} rows"
+    seen = f"{len(panel.features)} features in {len(panel):,} rows"
     left_out = [name for name, is_replayed in zip(panel.features, replayed, strict=True) if not is_replayed]
     note = f"; not those of columns the store does not keep: {', '.join(left_out)}" if left_out else ""
     return (
         Check.of("truncation", seen, found.truncation.values()),
         Check.of("outside", seen, found.outside.values()),
-        Check.of(
-            "replay", f"{int(replayed.sum())} features in {len(panel.matrix):,} rows{note}", found.replay.values()
-        ),
+        Check.of("replay", f"{int(replayed.sum())} features in {len(panel):,} rows{note}", found.replay.values()),
     )
 
 
-def _compare(panel: Panel, block: Replay, begin: int, replayed: NDArray[np.bool_], found: _Found) -> None:
+def _compare(panel: AnyPanel, block: Replay, begin: int, replayed: NDArray[np.bool_], found: _Found) -> None:
     first = begin + block.begin
-    used = panel.matrix[first : first + len(block.whole)]
+    used = panel.between(first, first + len(block.whole))
     for column, row in _firsts(differing(block.whole, block.pieces)):
         with_future, without = block.whole[row, column], block.pieces[row, column]
         found.truncation.setdefault(
@@ -110,11 +109,29 @@ def _moved(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.
     return np.asarray(np.where(known, apart, (left != right) & ~(np.isnan(left) & np.isnan(right))))
 
 
-def _differing_rows(panel: Panel, rows: pl.DataFrame, symbol: str, place: slice) -> Iterator[str]:
-    """What training takes for time and price, against the store."""
-    if len(rows) != place.stop - place.start:
-        yield f"{symbol} has {place.stop - place.start} rows in training, {len(rows)} finished ones in the store"
-        return
+def _same_rows(
+    panel: AnyPanel, blocks: Iterator[pl.DataFrame], symbol: str, place: slice, found: _Found
+) -> Iterator[pl.DataFrame]:
+    """The blocks of a symbol, up to one in which training takes something else for time or price."""
+    first = place.start
+    for rows in blocks:
+        problem = None if first + len(rows) > place.stop else next(_differing_rows(panel, rows, first), None)
+        first += len(rows)
+        if problem or first > place.stop:
+            break
+        yield rows
+    else:
+        problem = None
+    if problem is None and (first := first + sum(map(len, blocks))) != place.stop:
+        held = first - place.start
+        problem = f"{symbol} has {place.stop - place.start} rows in training, {held} finished ones in the store"
+    if problem:
+        found.replay.setdefault(symbol, problem)
+
+
+def _differing_rows(panel: AnyPanel, rows: pl.DataFrame, first: int) -> Iterator[str]:
+    """What training takes for time and price from row `first` on, against the store."""
+    place = slice(first, first + len(rows))
     columns = {"timestamp": panel.timestamp, "last_timestamp": panel.known, "close": panel.close}
     for name, used in columns.items():
         wrong = np.flatnonzero(used[place] != rows[name].to_physical().to_numpy())

@@ -1,78 +1,84 @@
-"""Which rows the windows of each part hold, what they are to foresee, and what scaled them."""
+"""Which rows the windows of each part hold, what they are to foresee, and what scaled them.
 
-from collections.abc import Iterable, Iterator
+Windows are looked at a block at a time, so that those of rows which do not fit into memory are proven as well.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.batches import Piece
 from pipelines.errors import DataError
-from pipelines.panel import Panel
-from pipelines.scaling import BLOCK_ROWS, Scaler
+from pipelines.scaling import BLOCK_ROWS
 from pipelines.splits import auto_max_gap, iso
+from pipelines.stored_panel import StoredPanel
+from pipelines.window_runs import WindowRuns
 from stockbot.audit.report import Check
-from stockbot.training_set import TrainingSet, max_gap
+from stockbot.training_set import TrainingSet, max_gap, spread
 
 PARTS = ("train", "validation", "test")
 LABEL_TOLERANCE = 1e-12  # of a log return: what another order of the same operations may change
 TARGET_TOLERANCE = 1e-6  # relative, of float32 targets
+BLOCK_TOLERANCE = 1e-9  # of a scale: what a fit block by block may change
 
 Rows = NDArray[np.int64]
 
 
-def starts_of(data: TrainingSet) -> dict[str, Rows]:
-    """First rows of the windows of each part, from what training is given."""
-    return {part: data.windows(getattr(data.split, part)).runs.starts() for part in PARTS}
+def runs_of(data: TrainingSet) -> dict[str, WindowRuns]:
+    """The windows of each part, from what training is given."""
+    return {part: data.windows(getattr(data.split, part)).runs for part in PARTS}
 
 
 def stays_inside(data: TrainingSet) -> bool:
     """Whether every window, its label included, lies among the rows."""
-    split = [getattr(data.split, part) for part in PARTS]
-    return _all_inside(data, split) and _all_inside(data, starts_of(data).values())
+    return _all_inside(data, vars(data.split).values()) and _all_inside(data, runs_of(data).values())
 
 
 def windows(data: TrainingSet) -> Check:
     """No window, its label included, spans two symbols, two sessions, a gap or a row without a value; each once."""
     panel, span = data.panel, _span(data)
     if not stays_inside(data):
-        problem = f"a window of {span} rows, its label included, leaves the {len(panel.matrix):,} rows"
+        problem = f"a window of {span} rows, its label included, leaves the {len(panel):,} rows"
         return Check.of("windows", "the first and the last", [problem])
-    every = np.concatenate(list(starts_of(data).values()))
+    parts = runs_of(data)
+    first: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for runs in parts.values():
+        for starts in _blocks(runs):
+            for what, bad in _crossing(data, starts):
+                first.setdefault(what, int(bad[0]))
+                counts[what] += len(bad)
     problems = [
-        f"a window of {panel.row_name(int(bad[0]))} spans {what}" + (f" ({len(bad):,} do)" if len(bad) > 1 else "")
-        for what, breaks in _breaks(panel, data.max_gap_ns).items()
-        if len(bad := every[_crossing(breaks, every, span)])
+        f"a window of {panel.row_name(row)} spans {what}" + (f" ({counts[what]:,} do)" if counts[what] > 1 else "")
+        for what, row in first.items()
     ]
     problems += _other_gap(data)
-    again = len(every) - len(np.unique(every))
+    every = sum(map(len, parts.values()))
+    again = every - _distinct(list(parts.values()))
     if again:
         problems.append(f"{again:,} windows are in a part twice, or in two parts")
-    return Check.of("windows", f"{len(every):,} windows of {span} rows, labels included", problems)
+    return Check.of("windows", f"{every:,} windows of {span} rows, labels included", problems)
 
 
 def labels(data: TrainingSet) -> Check:
     """What each window is to foresee is the move from its last row over HORIZON rows, and nothing else."""
-    horizon, panel = data.config.labels.horizon, data.panel
+    horizon = data.config.labels.horizon
     problems = []
     for part in PARTS:
         given = data.windows(getattr(data.split, part))
-        decision = given.runs.starts() + given.lookback - 1
-        moves = _log_return(panel.close, decision, horizon)
-        expected = moves if data.config.labels.objective == "regression" else (moves > 0.0).astype(np.float64)
-        received = given.targets[decision, 0].astype(np.float64) * data.target_scale
-        allowed = LABEL_TOLERANCE + TARGET_TOLERANCE * np.abs(expected)
-        wrong = np.flatnonzero(~(np.abs(received - expected) <= allowed))
         if given.lookback != data.config.windows.lookback:
             problems.append(f"{part}: windows of {given.lookback} rows, expected {data.config.windows.lookback}")
-        if len(wrong):
-            first = int(wrong[0])
-            problems.append(
-                f"{part}: the target of the window that ends with {panel.row_name(int(decision[first]))} is "
-                f"{received[first]:.7g}, but the {horizon} rows after it give {expected[first]:.7g} "
-                f"({len(wrong):,} of {len(decision):,} differ)"
-            )
+        said, wrong = "", 0
+        for starts, piece, own in _pieces(data, part):
+            problem, more = _other_targets(data, starts + given.lookback - 1, piece.targets[own + given.lookback - 1])
+            said, wrong = said or problem, wrong + more
+        if wrong:
+            problems.append(f"{part}: {said} ({wrong:,} of {len(given.runs):,} differ)")
     if data.config.labels.objective == "regression" and not problems:
-        scale = float(np.std(data.labels_of(data.split.train))) or 1.0
+        scale = spread(data.labels, data.split.train.moved(data.config.windows.lookback - 1)) or 1.0
         if data.target_scale != scale:
             problems.append(f"targets are in units of {data.target_scale:.7g}, training labels spread by {scale:.7g}")
     return Check.of("labels", f"horizon {horizon}, {data.config.labels.objective}", problems)
@@ -80,41 +86,67 @@ def labels(data: TrainingSet) -> Check:
 
 def purge(data: TrainingSet) -> Check:
     """No label of a part reaches into the rows of a later one, in any symbol; none is known when that begins."""
-    panel, span, starts = data.panel, _span(data), starts_of(data)
+    panel, span, parts = data.panel, _span(data), runs_of(data)
     problems: list[str] = []
     for before, after in combinations(PARTS, 2):
-        problems += _overlaps(panel, starts, (before, after), span, data.config.split.embargo)
+        problems += _overlaps(data, parts, (before, after), span)
     cuts = {"validation": data.boundaries.validation_ns, "test": data.boundaries.test_ns}
     for part, cut in cuts.items():
-        early = starts[part][panel.known[starts[part]] < cut]
+        early = parts[part].first[panel.known[parts[part].first] < cut]
         if len(early):
             problems.append(f"{part}: the window at {panel.row_name(int(early[0]))} begins before {iso(cut)}, its cut")
-    spans = "  ".join(f"{part} {len(rows):,}" for part, rows in starts.items())
+    spans = "  ".join(f"{part} {len(runs):,}" for part, runs in parts.items())
     return Check.of("purge", f"{spans}; embargo {data.config.split.embargo}", problems)
 
 
 def scaler(data: TrainingSet) -> Check:
-    """The scaler is what a fit on the rows of training windows gives, to the bit, and what scaled all rows."""
+    """The scaler is what a fit on the rows of training windows gives, and what scaled all rows that train."""
     panel, given = data.panel, data.windows(data.split.train)
-    rows = _held(given.runs.starts(), given.lookback, len(panel.matrix))
-    seen = f"{data.config.scaler}, {len(rows):,} training rows of {len(panel.matrix):,}"
-    late = rows[panel.known[rows] >= data.boundaries.validation_ns]
+    held = np.zeros(len(panel), np.bool_)
+    for first, end in zip(given.runs.first, given.runs.ends, strict=True):
+        held[first : end + given.lookback - 1] = True
+    rows = WindowRuns.of_rows(held)
+    seen = f"{data.config.scaler}, {len(rows):,} training rows of {len(panel):,}"
+    late = np.flatnonzero(held & (panel.known >= data.boundaries.validation_ns))
     problems = [
         f"{panel.row_name(int(row))} trains, and validation begins at {iso(data.boundaries.validation_ns)}"
         for row in late[:1]
     ]
     problems += _fitted_otherwise(data, rows)
-    problems += _scaled_otherwise(data, given.matrix)
+    problems += _scaled_otherwise(data)
     return Check.of("scaler", seen, problems)
 
 
-def _all_inside(data: TrainingSet, parts: Iterable[Rows]) -> bool:
-    last = len(data.panel.matrix) - _span(data)
-    return all(((starts >= 0) & (starts <= last)).all() for starts in parts)
+def _all_inside(data: TrainingSet, parts: Iterable[WindowRuns]) -> bool:
+    last = len(data.panel) - _span(data)
+    return all(((runs.first >= 0) & (runs.ends - 1 <= last)).all() for runs in parts)
 
 
 def _span(data: TrainingSet) -> int:
     return data.config.windows.lookback + data.config.labels.horizon
+
+
+def _blocks(runs: WindowRuns) -> Iterator[Rows]:
+    """First rows of windows, a block of them at a time."""
+    for begin in range(0, len(runs), BLOCK_ROWS):
+        yield runs.starts(begin, min(begin + BLOCK_ROWS, len(runs)))
+
+
+def _pieces(data: TrainingSet, part: str) -> Iterator[tuple[Rows, Piece, Rows]]:
+    """First rows of windows among all rows, the piece that training gets them from, and their first rows in that."""
+    given = data.windows(getattr(data.split, part))
+    done = 0
+    for piece in given.pieces(None, 0, 0):
+        yield given.runs.starts(done, done + len(piece.runs)), piece, piece.starts(0, len(piece.runs))
+        done += len(piece.runs)
+
+
+def _distinct(parts: Sequence[WindowRuns]) -> int:
+    """How many windows there are, each counted once."""
+    first, ends = (np.concatenate([getattr(runs, name) for runs in parts]) for name in ("first", "ends"))
+    order = np.argsort(first, kind="stable")
+    reached = np.maximum.accumulate(ends[order])
+    return int(np.maximum(reached - np.maximum(first[order], np.append(0, reached[:-1])), 0).sum())
 
 
 def _other_gap(data: TrainingSet) -> Iterator[str]:
@@ -124,41 +156,53 @@ def _other_gap(data: TrainingSet) -> Iterator[str]:
         yield f"pauses of {data.max_gap_ns / 1e9:g} s may lie in windows, windows.max_gap says {allowed / 1e9:g} s"
 
 
-def _held(starts: Rows, lookback: int, rows: int) -> Rows:
-    """Rows that a window holds: those less than LOOKBACK after the last start before them."""
-    last = np.full(rows, -lookback)
-    last[starts] = starts
-    return np.flatnonzero(np.arange(rows) - np.maximum.accumulate(last) < lookback)
+def _other_targets(data: TrainingSet, decision: Rows, targets: NDArray[np.float32]) -> tuple[str, int]:
+    """The first target that is not what the prices say, in words, and how many are not."""
+    horizon, close = data.config.labels.horizon, data.panel.close
+    moves = np.log(close[decision + horizon] / close[decision])
+    expected = moves if data.config.labels.objective == "regression" else (moves > 0.0).astype(np.float64)
+    received = targets[:, 0].astype(np.float64) * data.target_scale
+    allowed = LABEL_TOLERANCE + TARGET_TOLERANCE * np.abs(expected)
+    wrong = np.flatnonzero(~(np.abs(received - expected) <= allowed))
+    if not len(wrong):
+        return "", 0
+    first = int(wrong[0])
+    return (
+        f"the target of the window that ends with {data.panel.row_name(int(decision[first]))} is "
+        f"{received[first]:.7g}, but the {horizon} rows after it give {expected[first]:.7g}"
+    ), len(wrong)
 
 
-def _log_return(close: NDArray[np.float64], rows: Rows, horizon: int) -> NDArray[np.float64]:
-    return np.asarray(np.log(close[rows + horizon] / close[rows]))
+def _crossing(data: TrainingSet, starts: Rows) -> Iterator[tuple[str, Rows]]:
+    """What windows span that none may, and the first rows of those that do."""
+    begin, end = int(starts.min()), int(starts.max()) + _span(data)
+    for what, breaks in _breaks(data, begin, end).items():
+        before = np.concatenate([[0], np.cumsum(breaks)])
+        bad = starts[before[starts - begin + _span(data)] > before[starts - begin + 1]]
+        if len(bad):
+            yield what, bad
 
 
-def _breaks(panel: Panel, max_gap_ns: int) -> dict[str, NDArray[np.bool_]]:
-    """For each reason, whether a window that holds a row and the one before it is broken there, (rows,) bool."""
-    missing = ~panel.finite
-    symbol = np.repeat(np.arange(len(panel.symbols)), np.diff(panel.offsets))
-    step = np.diff(panel.timestamp, prepend=panel.timestamp[:1])
+def _breaks(data: TrainingSet, begin: int, end: int) -> dict[str, NDArray[np.bool_]]:
+    """For each reason, whether a window that holds a row and the one before it is broken there, of a block of rows."""
+    panel, rows = data.panel, slice(begin, end)
+    close, stamps, session = panel.close[rows], panel.timestamp[rows], panel.session_of(begin, end)
+    missing = ~(np.isfinite(panel.between(begin, end)).all(axis=1) & np.isfinite(close) & (close > 0.0))
+    symbol = np.searchsorted(panel.offsets, np.arange(begin, end), side="right")
+    step, other = np.diff(stamps, prepend=stamps[:1]), np.diff(symbol, prepend=symbol[:1]) != 0
     return {
-        "two symbols": np.diff(symbol, prepend=0) != 0,
-        "two sessions": np.diff(panel.session, prepend=panel.session[:1]) != 0,
-        f"a gap of more than {max_gap_ns / 1e9:g} s": step > max_gap_ns,
-        "a step back in time": (step < 0) & (np.diff(symbol, prepend=0) == 0),
-        "a row without a value": missing | np.roll(missing, 1),
+        "two symbols": other,
+        "two sessions": np.diff(session, prepend=session[:1]) != 0,
+        f"a gap of more than {data.max_gap_ns / 1e9:g} s": step > data.max_gap_ns,
+        "a step back in time": (step < 0) & ~other,
+        "a row without a value": missing | np.append(False, missing[:-1]),
     }
 
 
-def _crossing(breaks: NDArray[np.bool_], starts: Rows, span: int) -> NDArray[np.bool_]:
-    """Which windows hold a break after their first row, (windows,) bool."""
-    before = np.concatenate([[0], np.cumsum(breaks)])
-    return np.asarray(before[starts + span] > before[starts + 1])
-
-
-def _overlaps(panel: Panel, starts: dict[str, Rows], pair: tuple[str, str], span: int, embargo: int) -> Iterator[str]:
+def _overlaps(data: TrainingSet, parts: dict[str, WindowRuns], pair: tuple[str, str], span: int) -> Iterator[str]:
     """Where labels of the earlier part end later than EMBARGO rows before the first window of the later one."""
-    before, after = pair
-    ends, begins = starts[before] + span - 1, starts[after]
+    panel, embargo, (before, after) = data.panel, data.config.split.embargo, pair
+    ends, begins = parts[before].ends + span - 2, parts[after].first  # of runs: the last label, the first window
     for symbol, name in enumerate(panel.symbols):
         first, stop = panel.offsets[symbol : symbol + 2]
         ours = ends[(ends >= first) & (ends < stop)]
@@ -176,37 +220,36 @@ def _overlaps(panel: Panel, starts: dict[str, Rows], pair: tuple[str, str], span
         )
 
 
-def _fitted_otherwise(data: TrainingSet, rows: Rows) -> Iterator[str]:
+def _fitted_otherwise(data: TrainingSet, rows: WindowRuns) -> Iterator[str]:
     panel, used = data.panel, data.scaler
     try:
-        fitted = Scaler.fit(
-            panel.matrix[rows],
-            panel.features,
-            kind=data.config.scaler,
-            row_name=lambda row: panel.row_name(int(rows[row])),
-        )
+        fitted = panel.fitted_scaler(data.config.scaler, rows)
     except DataError as error:
         yield str(error)
         return
     if used.samples != fitted.samples:
         yield f"it was fitted on {used.samples:,} rows, expected the {fitted.samples:,} of training windows"
+    allowed = BLOCK_TOLERANCE * fitted.scale if isinstance(panel, StoredPanel) else np.zeros(len(fitted.scale))
     for name, ours, theirs in (("center", used.center, fitted.center), ("scale", used.scale, fitted.scale)):
-        for column in np.flatnonzero(ours != theirs)[:1]:
+        for column in np.flatnonzero(~(np.abs(ours - theirs) <= allowed))[:1]:
             yield (
                 f"{name} of {panel.features[column]} is {ours[column]:.7g}, but the training rows give "
                 f"{theirs[column]:.7g}: other rows were in the fit"
             )
 
 
-def _scaled_otherwise(data: TrainingSet, matrix: NDArray[np.float32]) -> Iterator[str]:
-    for begin in range(0, len(matrix), BLOCK_ROWS):
-        block = slice(begin, begin + BLOCK_ROWS)
-        expected = data.scaler.transform(data.panel.matrix[block])
-        wrong = np.argwhere(~((matrix[block] == expected) | (np.isnan(matrix[block]) & np.isnan(expected))))
-        if len(wrong):
-            row, column = (int(index) for index in wrong[0])
-            yield (
-                f"{data.panel.features[column]} of {data.panel.row_name(begin + row)} reaches the model as "
-                f"{matrix[begin + row, column]:.7g}, but the scaler gives {expected[row, column]:.7g}"
-            )
-            return
+def _scaled_otherwise(data: TrainingSet) -> Iterator[str]:
+    panel = data.panel
+    for starts, piece, own in _pieces(data, "train"):
+        offset = int(starts[0] - own[0])
+        for begin in range(0, len(piece.matrix), BLOCK_ROWS):
+            given = piece.matrix[begin : begin + BLOCK_ROWS]
+            expected = data.scaler.transform(panel.between(offset + begin, offset + begin + len(given)))
+            wrong = np.argwhere(~((given == expected) | (np.isnan(given) & np.isnan(expected))))
+            if len(wrong):
+                row, column = (int(index) for index in wrong[0])
+                yield (
+                    f"{panel.features[column]} of {panel.row_name(offset + begin + row)} reaches the model as "
+                    f"{given[row, column]:.7g}, but the scaler gives {expected[row, column]:.7g}"
+                )
+                return

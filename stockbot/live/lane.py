@@ -56,7 +56,7 @@ class Lane:
         self._candle_step_ns = bundle.row_step_ns
         self._calendar = bundle.config.source.calendar
         self._scaler = bundle.scaler
-        self._stream = FeatureStream(spec, plan)
+        self._stream = FeatureStream(spec, plan, whole_bars=True)  # their ticks tell which row closed them
         self._columns = [plan.names.index(name) for name in bundle.features]
         self._not_before = int(np.iinfo(np.int64).min)
         self._last_end, self._ordinal = -1, 0

@@ -125,9 +125,14 @@ def test_threads_that_share_a_loader_do_not_share_memory() -> None:
     expected = [copied(windows.batches(epochs=epoch + 1, epoch=epoch)) for epoch in range(8)]
 
     def is_right(epoch: int) -> bool:
-        batches = windows.batches(epochs=epoch + 1, epoch=epoch)
-        kept = deque(zip(batches, expected[epoch], strict=True), maxlen=3)
-        return all(np.array_equal(batch.inputs, wanted[0]) for batch, wanted in kept)
+        kept: deque[tuple[Batch, tuple[np.ndarray, ...]]] = deque()
+        right = True
+        for pair in zip(windows.batches(epochs=epoch + 1, epoch=epoch), expected[epoch], strict=True):
+            kept.append(pair)
+            if len(kept) == 3:
+                batch, wanted = kept.popleft()
+                right &= np.array_equal(batch.inputs, wanted[0])
+        return right
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(is_right, [*range(8)] * 4))

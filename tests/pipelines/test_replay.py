@@ -5,8 +5,8 @@ import pytest
 
 from kernels.bars import COLUMN_NAMES
 from pipelines.features import FeaturePlan
-from pipelines.replay import CALENDAR_NS, Replay, cuts, differing, kept_columns, replays
-from pipelines.store import BASE_COLUMNS, FeatureStore
+from pipelines.replay import CALENDAR_NS, Replay, cuts, differing, kept_columns, replays, stored_blocks
+from pipelines.store import FeatureStore
 from tests.stockbot.markets import make_store, wave
 
 FEATURES = ["core17", "hawkes_buy_10", "spread_bps"]
@@ -18,8 +18,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 
 def replayed(store: FeatureStore, features: list[str]) -> list[Replay]:
-    rows = store.read("AAA", BASE_COLUMNS, closed_only=True)
-    return list(replays(FeaturePlan(features), store, rows))
+    return list(replays(FeaturePlan(features), store, stored_blocks(store, "AAA")))
 
 
 def test_all_three_ways_give_the_same_bits(store: FeatureStore) -> None:

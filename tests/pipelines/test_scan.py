@@ -14,7 +14,8 @@ from pipelines.labels import label_rows
 from pipelines.panel import Panel, load_panel, panel_windows
 from pipelines.row_groups import StoredRows
 from pipelines.scan import Scan, boundaries_of, scan, split_runs
-from pipelines.splits import Cut, auto_max_gap, auto_max_gap_of, split_windows, temporal_boundaries
+from pipelines.splits import Cut, auto_max_gap, auto_max_gap_of, split_windows, temporal_boundaries, usual_step
+from pipelines.steps import Steps
 from pipelines.store import FeatureStore
 from pipelines.window_runs import WindowRuns
 from tests.pipelines.row_stores import FEATURES, MINUTE, gapped_store
@@ -106,7 +107,7 @@ def test_parts_are_those_of_the_panel(
     assert boundaries == expected
     split = split_windows(starts, panel.known, panel.offsets, expected, span=7, embargo=embargo)
     parts = split_runs(found, windows, boundaries, span=7, embargo=embargo)
-    assert {name: runs.starts().tolist() for name, runs in parts.items()} == {
+    assert {name: runs.starts().tolist() for name, runs in vars(parts).items()} == {
         name: part.tolist() for name, part in vars(split).items()
     }
 
@@ -138,8 +139,15 @@ def test_boundaries_of_any_times_are_those_of_the_list(data: st.DataObject) -> N
 @given(steps=st.lists(st.integers(0, 10**12), max_size=60))
 def test_counted_steps_give_the_gap_of_the_list(steps: list[int]) -> None:
     stamps = np.cumsum([0, *steps])
-    counts = {step: steps.count(step) for step in steps if step > 0}
-    assert auto_max_gap_of(counts) == auto_max_gap(stamps, np.array([0, len(stamps)]))
+    positive = [step for step in steps if step > 0]
+    expected = max(300 * SECOND, int(10 * np.quantile(positive, 0.9))) if positive else 300 * SECOND
+    assert auto_max_gap(stamps, np.array([0, len(stamps)])) == expected
+    counted = Steps()
+    for begin in range(0, len(stamps) - 1, 3):
+        counted.add(stamps[begin : begin + 4])
+    assert auto_max_gap_of(counted) == expected
+    if positive:
+        assert usual_step(stamps, np.array([0, len(stamps)])) == int(np.median(positive))
 
 
 def test_a_lookback_longer_than_every_stretch_is_named(store: FeatureStore) -> None:

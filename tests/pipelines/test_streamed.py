@@ -9,7 +9,6 @@ import pytest
 from pipelines.batches import WindowLoader
 from pipelines.errors import DataError
 from pipelines.labels import label_rows
-from pipelines.objects import located
 from pipelines.panel import WindowSet, load_panel, panel_windows
 from pipelines.row_groups import StoredRows
 from pipelines.scaling import Scaler
@@ -175,7 +174,7 @@ def test_windows_are_streamed_where_their_rows_exceed_the_budget(tmp_path: Path)
     assert needed == len(StoredRows(store, FEATURES)) * (3 * 2 * 4 + 64)
     assert not is_streamed(store, FEATURES, budget=needed)
     assert is_streamed(store, FEATURES, budget=needed - 1)
-    assert is_streamed(store, FEATURES, budget=needed, placement="stream")
+    assert is_streamed(store, FEATURES, budget=needed, placement="streamed")
     assert not is_streamed(store, FEATURES, budget=0, placement="memory")
 
 
@@ -197,18 +196,3 @@ def test_a_scaler_sees_the_rows_of_windows_once(tmp_path: Path, group: int) -> N
 def test_a_scaler_of_no_rows_is_refused() -> None:
     with pytest.raises(DataError, match="scaler: no training rows"):
         Scaler.fit_blocks([], FEATURES)
-
-
-def test_a_store_whose_rows_are_computed_is_refused(tmp_path: Path) -> None:
-    store = gapped_store(tmp_path)
-    for file in store.manifest["files"]:
-        del file["path"]
-    with pytest.raises(DataError, match=r"load them into memory, or build it with store\.materialize: all"):
-        StoredRows(store, FEATURES)
-
-
-def test_a_store_in_a_bucket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = gapped_store(tmp_path)
-    monkeypatch.setattr(store, "locate", lambda path: located(f"s3://bucket/store/{path}"))
-    with pytest.raises(DataError, match=r"s3://bucket/store/symbol=AAA/.*: windows are streamed from files on disk"):
-        StoredRows(store, FEATURES)

@@ -51,3 +51,20 @@ def test_windows_that_both_hold(one: set[int], other: set[int]) -> None:
     runs = [WindowRuns.of_starts(np.array(sorted(starts), np.int64)) for starts in (one, other)]
     shared = runs[0].shared_with(runs[1])
     assert shared.starts().tolist() == sorted(one & other)
+
+
+@given(starts=st.lists(st.integers(0, 60), min_size=1, max_size=40), lookback=st.integers(1, 8))
+def test_the_rows_of_windows_are_each_named_once(starts: list[int], lookback: int) -> None:
+    held = sorted({start + row for start in starts for row in range(lookback)})
+    runs = WindowRuns.of_starts(np.array(starts, np.int64)).rows(lookback)
+    assert runs.starts().tolist() == held
+    assert (runs.first[1:] > runs.ends[:-1]).all()
+
+
+@given(mask=st.lists(st.booleans(), max_size=40))
+def test_marked_rows_are_windows_of_one_row(mask: list[bool]) -> None:
+    assert WindowRuns.of_rows(np.array(mask, np.bool_)).starts().tolist() == np.flatnonzero(mask).tolist()
+
+
+def test_no_windows_hold_no_rows() -> None:
+    assert len(WindowRuns.of_starts(np.empty(0, np.int64)).rows(5)) == 0

@@ -19,9 +19,9 @@ from pipelines.ingest import read_archive
 from pipelines.panel import WindowSet
 from pipelines.scaling import Scaler
 from pipelines.schema import SourceHints
-from pipelines.splits import Split, split_windows
+from pipelines.splits import split_windows
 from pipelines.store import FeatureStore
-from pipelines.window_runs import WindowRuns
+from pipelines.window_runs import Parts, WindowRuns
 from stockbot.audit import audit
 from stockbot.build import build_features
 from stockbot.cli import main
@@ -111,10 +111,12 @@ def scaler_of_other_parts(data: TrainingSet) -> TrainingSet:
 
 
 def shuffled_split(data: TrainingSet) -> TrainingSet:
-    parts = (data.split.train, data.split.validation, data.split.test)
+    parts = [part.starts() for part in vars(data.split).values()]
     mixed = np.random.default_rng(0).permutation(np.concatenate(parts))
     ends = np.cumsum([len(part) for part in parts])
-    return dataclasses.replace(data, split=Split(*(np.sort(part) for part in np.split(mixed, ends[:-1]))))
+    return dataclasses.replace(
+        data, split=Parts(*(WindowRuns.of_starts(np.sort(part)) for part in np.split(mixed, ends[:-1])))
+    )
 
 
 def without_purge(data: TrainingSet) -> TrainingSet:
@@ -122,7 +124,7 @@ def without_purge(data: TrainingSet) -> TrainingSet:
     starts = np.arange(5, 520 - 7)
     starts = starts[(starts % 260 >= 5) & (starts % 260 < 260 - 7)]
     split = split_windows(starts, data.panel.known, data.panel.offsets, data.boundaries, span=6)
-    return dataclasses.replace(data, split=split)
+    return dataclasses.replace(data, split=Parts.of(split))
 
 
 def without_embargo(data: TrainingSet) -> TrainingSet:
@@ -152,8 +154,9 @@ def targets_in_units_of_all_labels(data: TrainingSet) -> TrainingSet:
 class OneRowAhead(TrainingSet):
     """Windows begin one row late: the row after the decision is in them."""
 
-    def windows(self, starts: np.ndarray) -> WindowSet:
-        given = super().windows(starts)
+    def windows(self, runs: WindowRuns, weights: np.ndarray | None = None) -> WindowSet:
+        given = super().windows(runs, weights)
+        assert isinstance(given, WindowSet)
         runs = WindowRuns.of_starts(np.minimum(given.runs.starts() + 1, 520 - 8))
         return dataclasses.replace(given, runs=runs, targets=np.roll(given.targets, 1, axis=0))
 
@@ -169,8 +172,9 @@ class MatrixOneRowAhead(TrainingSet):
 class NormalisedByWindow(TrainingSet):
     """Rows are centred by the mean of the eight rows that begin with them: window by window, labels and all."""
 
-    def windows(self, starts: np.ndarray) -> WindowSet:
-        given = super().windows(starts)
+    def windows(self, runs: WindowRuns, weights: np.ndarray | None = None) -> WindowSet:
+        given = super().windows(runs, weights)
+        assert isinstance(given, WindowSet)
         ahead = np.lib.stride_tricks.sliding_window_view(given.matrix, 8, axis=0).mean(axis=2)
         matrix = given.matrix.copy()
         matrix[: len(ahead)] -= ahead
@@ -218,8 +222,14 @@ def prices_of_another_time(data: TrainingSet) -> TrainingSet:
     return dataclasses.replace(data, panel=dataclasses.replace(data.panel, close=np.roll(data.panel.close, -1)))
 
 
+def appended(split: Parts, **rows: int) -> Parts:
+    """With a window more in a part."""
+    ((part, row),) = rows.items()
+    return dataclasses.replace(split, **{part: WindowRuns.of_starts(np.append(getattr(split, part).starts(), row))})
+
+
 def window_over_two_symbols(data: TrainingSet) -> TrainingSet:
-    return dataclasses.replace(data, split=dataclasses.replace(data.split, test=np.append(data.split.test, 256)))
+    return dataclasses.replace(data, split=appended(data.split, test=256))
 
 
 def window_over_a_gap(data: TrainingSet) -> TrainingSet:
@@ -236,11 +246,11 @@ def window_over_two_sessions(data: TrainingSet) -> TrainingSet:
 
 
 def window_without_a_value(data: TrainingSet) -> TrainingSet:
-    return dataclasses.replace(data, split=dataclasses.replace(data.split, train=np.append(4, data.split.train)))
+    return dataclasses.replace(data, split=appended(data.split, train=4))
 
 
 def window_that_leaves_the_rows(data: TrainingSet) -> TrainingSet:
-    return dataclasses.replace(data, split=dataclasses.replace(data.split, test=np.append(data.split.test, 515)))
+    return dataclasses.replace(data, split=appended(data.split, test=515))
 
 
 def test_windows_that_leave_the_rows_are_told_before_anything_follows_them(wave_store: FeatureStore) -> None:
@@ -250,7 +260,9 @@ def test_windows_that_leave_the_rows_are_told_before_anything_follows_them(wave_
 
 
 def windows_twice(data: TrainingSet) -> TrainingSet:
-    return dataclasses.replace(data, split=dataclasses.replace(data.split, test=np.repeat(data.split.test, 2)))
+    return dataclasses.replace(
+        data, split=dataclasses.replace(data.split, test=WindowRuns.of_starts(np.repeat(data.split.test.starts(), 2)))
+    )
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_real_file_becomes_a_model(market_data: Path, tmp_path: Path, name: str) -> None:
     pattern, hints = SOURCES[name]
-    small = {"training.epochs": 1, "model.lstm_units": [4], "windows.lookback": 30, "training.batch_size": 1024}
+    small = {"training.epochs": 1, "model.lstm_units": [4], "windows.lookback": 30, "training.batch_size": 256}
     config = load_config(None, {**small, **hints})
     report, _ = build_features([str(market_data / pattern)], config, tmp_path / "store")
     assert report.rows_in == report.rows_out + sum(report.quarantined.values())

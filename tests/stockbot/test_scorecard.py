@@ -52,7 +52,7 @@ def plain_returns(data: TrainingSet, starts: np.ndarray, predictions: np.ndarray
 def test_figures_of_returns_are_those_computed_plainly(wave_store: FeatureStore) -> None:
     config = tiny_config()
     data = make_training_set(config, wave_store)
-    starts = data.split.test
+    starts = data.split.test.starts()
     said = noisy(data, starts)
     card = scorecard(data, starts, {"model": said}, config=config, trials=7)
     found, labels = values(card), data.labels_of(starts)
@@ -83,7 +83,7 @@ def test_figures_of_returns_are_those_computed_plainly(wave_store: FeatureStore)
 def test_figures_of_probabilities_are_those_computed_plainly(wave_store: FeatureStore) -> None:
     config = tiny_config(labels__objective="direction")
     data = make_training_set(config, wave_store)
-    starts = data.split.test
+    starts = data.split.test.starts()
     said = np.random.default_rng(1).uniform(0.1, 0.9, len(starts))
     card = scorecard(data, starts, {"model": said}, config=config, trials=1)
     found, labels = values(card), data.labels_of(starts)
@@ -99,7 +99,7 @@ def test_figures_of_probabilities_are_those_computed_plainly(wave_store: Feature
 
 def test_a_forecast_that_never_moves_has_no_correlation_no_slope_and_no_ratio(wave_store: FeatureStore) -> None:
     data = make_training_set(tiny_config(), wave_store)
-    card = scorecard(data, data.split.test, {"model": np.zeros(74)}, config=data.config, trials=1)
+    card = scorecard(data, data.split.test.starts(), {"model": np.zeros(74)}, config=data.config, trials=1)
     found = values(card)
     undefined = {name for name, value in found.items() if value is None}
     assert undefined == {
@@ -113,21 +113,21 @@ def test_what_is_earned_does_not_depend_on_how_large_a_move_will_be(wave_store: 
     """Windows in the dead zone have no label, and the model acts on them all the same."""
     config = tiny_config(labels__objective="direction", labels__dead_zone=2e-3)
     data = make_training_set(config, wave_store)
-    every = data.all_windows(data.split.test)
-    assert set(data.split.test) < set(every)
+    every = data.all_windows(data.split.test).starts()
+    assert set(data.split.test.starts()) < set(every)
     assert set(np.diff(every[every < 260])) == {1}
     said = np.full(len(every), 0.9)
     card = scorecard(data, every, {"model": said}, config=config, trials=1)
     assert card.windows == len(data.split.test)
     assert values(card)["turnover"] == pytest.approx(2.0 / card.instants)  # in at the first row, out at the last
     assert values(card)["loss"] == pytest.approx(
-        score(np.full(card.windows, 0.9), data.labels_of(data.split.test), "direction")["loss"]
+        score(np.full(card.windows, 0.9), data.labels_of(data.split.test.starts()), "direction")["loss"]
     )
 
 
 def test_a_good_model_beats_and_a_copy_of_the_baseline_does_not(wave_store: FeatureStore) -> None:
     data = make_training_set(tiny_config(), wave_store)
-    starts = data.split.test
+    starts = data.split.test.starts()
     zero = np.zeros(len(starts))
     said = {"model": noisy(data, starts), "zero": zero, "same": noisy(data, starts), "near": noisy(data, starts, 3)}
     card = scorecard(data, starts, said, config=data.config, trials=1)
@@ -156,7 +156,7 @@ def test_a_lead_that_chance_explains_is_no_lead() -> None:
 def test_symbols_that_move_together_are_one_piece_of_evidence(wave_store: FeatureStore) -> None:
     """The same symbol twice must not make an interval shorter."""
     data = make_training_set(tiny_config(), wave_store)
-    starts = data.split.test[data.split.test < 260]
+    starts = data.split.test.clipped(0, 260).starts()
     panel = data.panel
     twice = dataclasses.replace(
         panel,
@@ -178,11 +178,11 @@ def test_many_instants_are_summed_in_groups_and_nothing_is_lost(
     wave_store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = make_training_set(tiny_config(), wave_store)
-    said = {"model": noisy(data, data.split.train)}
-    fine = scorecard(data, data.split.train, said, config=data.config, trials=1)
+    said = {"model": noisy(data, data.split.train.starts())}
+    fine = scorecard(data, data.split.train.starts(), said, config=data.config, trials=1)
     monkeypatch.setattr("stockbot.tally.MOST_GROUPS", 50)
-    assert Tally.of(data, data.split.train).groups <= 50
-    coarse = scorecard(data, data.split.train, said, config=data.config, trials=1)
+    assert Tally.of(data, data.split.train.starts()).groups <= 50
+    coarse = scorecard(data, data.split.train.starts(), said, config=data.config, trials=1)
     assert values(coarse) == pytest.approx(values(fine))
     assert coarse.block > coarse.instants / 50
 

@@ -76,8 +76,15 @@ def test_every_cut_gives_the_same_lines_for_other_bars(tmp_path: Path, kind: str
         assert cut[1].count(b"\n") > 10
 
 
+@pytest.fixture(scope="module")
+def world_of_prices(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Its features read prices alone, but bars must still tell of how many ticks they are."""
+    return make_world(tmp_path_factory.mktemp("prices"), features=["logret_1", "zscore_20"])
+
+
 @pytest.mark.parametrize(("kind", "size"), [("time", "1m"), ("tick", 7), ("volume", 9.5), ("dollar", 5e4), ("none", 1)])
-def test_a_bar_knows_the_row_that_closed_it(world: World, kind: str, size: str | float) -> None:
+def test_a_bar_knows_the_row_that_closed_it(world_of_prices: World, kind: str, size: str | float) -> None:
+    world = world_of_prices
     config = load_config(None, {"bars.kind": kind, "bars.size": size})
     spec, plan = bar_spec(config.bars), FeaturePlan(world.config.features)
     feed = ReplayFeed([world.today[0]], SourceHints(), chunk=1)
