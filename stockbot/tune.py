@@ -107,7 +107,7 @@ class _Search:
         config = self.space.config(self.space.draw(trial))
         run = new_run(self.artifacts, config)
         trial.set_user_attr(RUN, run.name)
-        record_run(run, {"study": self.study.study_name, "trial": number})
+        record_run(run, {"state": "running", "study": self.study.study_name, "trial": number})
         return try_out(run, config, self.store, self.boundaries, device=self.device, on_epoch=partial(_judge, trial))
 
 
