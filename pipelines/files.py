@@ -217,6 +217,18 @@ def sole_writer(target: Path, work: str) -> Iterator[None]:
                 folder.rmdir()
 
 
+def has_writer(target: Path) -> bool:
+    """Whether a living process holds the lock that `sole_writer` takes; True where that cannot be told."""
+    path = target.with_name(f".{target.name}.lock")
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except OSError:  # a Timeout is one too
+        return True
+
+
 def _holder(path: Path) -> str:
     """Who holds a lock, as it wrote itself; the file was touched when it took it."""
     try:

@@ -8,7 +8,7 @@ computed when they are read holds its input in such files, or no files.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from pipelines import ledger, parts, sessions
 from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
 from pipelines.files import sha256_bytes
-from pipelines.gathering import Gathering, Gatherings
+from pipelines.gathering import Gatherings
+from pipelines.inputs import inputs_of, joined_inputs
 from pipelines.making import Batch, Making, Named, Record
 from pipelines.objects import Location
 from pipelines.parquet_writer import Columns
+from pipelines.part_files import PartFiles, Writer
 from pipelines.parts import Entry, Period
 from pipelines.prints import Judged, PrintJudge
 from pipelines.quality import parted, placed_rejected, reason_counts, refuse
@@ -35,7 +37,6 @@ from pipelines.store import written_columns
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
 PUSH_ROWS = 125_000  # input rows that become arrays at once
 BLOCK_ROWS = 32_768  # of these that become bars at once: these stay in the cache until their features are made
-_WRITING = 2  # row groups that are encoded and written while the engine goes on
 _REJECTED_ROWS = 500_000  # of one quarantine file
 INPUT = "input/"  # below which the input of a store lies that keeps it
 
@@ -78,40 +79,6 @@ class Place:
         return parts.write_rejected(self.root, rejected)
 
 
-class _Writer:
-    """Encodes and writes in a thread of its own, in the order of submission, while the engine goes on.
-
-    Nothing is done after a task that failed: what would be done raises the same error.
-    """
-
-    def __init__(self) -> None:
-        self._failure: BaseException | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
-        self._waiting: deque[Future[Any]] = deque()
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._pool.shutdown()
-
-    def submit(self, task: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Do it when its turn comes; waits while others are before it, and raises what they raised."""
-        while len(self._waiting) >= _WRITING:
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._do, task, *arguments))
-        return self._waiting[-1]
-
-    def _do(self, task: Callable[..., Any], *arguments: Any) -> Any:
-        if self._failure is not None:
-            raise self._failure
-        try:
-            return task(*arguments)
-        except BaseException as error:
-            self._failure = error
-            raise
-
-
 class SymbolBuild:
     """Runs the rows of one symbol and publishes them partition by partition, going on from finished ones."""
 
@@ -127,7 +94,6 @@ class SymbolBuild:
         self._part: _Partition | None = None
         self.columns = written_columns(making.kind, making.bars)
         self.groups = self._groups()
-        self.open_file: parts.PartFile | None = None  # which the writer's thread is at
         self.sources: Mapping[int, Named] = {}
         self.files: Mapping[int, str] = {}
         if self._records:
@@ -173,20 +139,16 @@ class SymbolBuild:
         Args:
             grows: as of `run`. last: whether no rows of the symbol follow the last piece.
         """
-        try:
-            with _Writer() as writer:
-                for key, rows, rejected in pieces:
-                    self._partition(key, writer, grows).take(rows, rejected)
-                    self.place.advanced(len(rows) + len(rejected))
-                    yield
-                self._finish(last=last)
-                self._records += [record.result() for record in self._coming]
+        with Writer() as writer:
+            for key, rows, rejected in pieces:
+                self._partition(key, writer, grows).take(rows, rejected)
+                self.place.advanced(len(rows) + len(rejected))
                 yield
-        finally:
-            if self.open_file is not None:
-                self.open_file.abandon()
+            self._finish(last=last)
+            self._records += [record.result() for record in self._coming]
+            yield
 
-    def _partition(self, key: str, writer: _Writer, grows: bool) -> "_Partition":
+    def _partition(self, key: str, writer: Writer, grows: bool) -> "_Partition":
         if self._part is not None and self._part.key == key:
             return self._part
         held: Record | None = None
@@ -199,7 +161,7 @@ class SymbolBuild:
         self._part = _Partition(self, key, writer, held)
         return self._part
 
-    def _close_last(self, writer: _Writer) -> None:
+    def _close_last(self, writer: Writer) -> None:
         """What was the end of the archive is followed by rows: give its last partition what the end held back."""
         if not self.making.closes_with_period:
             self._records[-1] = {**self._records[-1], "is_last": False, "open": None}
@@ -220,13 +182,12 @@ class SymbolBuild:
 class _Partition:
     """The partition under way; `held` is its record so far, to which rows are added."""
 
-    def __init__(self, build: SymbolBuild, key: str, writer: _Writer, held: Record | None) -> None:
+    def __init__(self, build: SymbolBuild, key: str, writer: Writer, held: Record | None) -> None:
         self.build, self.key = build, key
         self._writer = writer
         self._tally = build.place.tally(build.symbol, key, build.making)
         self._judge = PrintJudge() if build.making.kind == "ticks" else None
         self._input: list[pl.DataFrame] = []
-        self._group = build.groups.take()
         self._rejected: list[pl.DataFrame] = []
         self._quarantine: list[Future[dict[str, Any]]] = []
         self._record: Record = {
@@ -247,27 +208,28 @@ class _Partition:
         }
         if held is not None:
             self._record = {**held, "files": list(held["files"]), "input_files": list(held["input_files"])}
-            self._take_back_tail()
+        self._files = self._new_files()
+        self._take_back_tail()
 
     def _take_back_tail(self) -> None:
         """The last file is written anew with what follows, unless it is full."""
         if self._record["files"] and self._tally is not None:
             self._tally.go_on(self._record["files"].pop())
-        files = self._written
-        if files and files[-1]["rows"] < self._part_rows:
-            item = files.pop()
-            self._add(parts.read_part(self.build.place.folder_of(item), item), item["rows"])
+        entries = self._files.entries
+        if entries and entries[-1]["rows"] < self._files.size:
+            item = entries.pop()
+            self._files.add(parts.read_part(self.build.place.folder_of(item), item), item["rows"])
 
-    @property
-    def _written(self) -> list[dict[str, Any]]:
-        """The files of the partition: of finished rows, or of its input where these are but counted."""
-        files: list[dict[str, Any]] = self._record["files" if self._tally is None else "input_files"]
-        return files
+    def _new_files(self) -> PartFiles:
+        """Of finished rows, or of input where these are but counted."""
+        build, encoding = self.build, self.build.making.encoding
+        below, entries = ("", "files") if self._tally is None else (INPUT, "input_files")
 
-    @property
-    def _part_rows(self) -> int:
-        groups = max(PART_ROWS // self.build.making.encoding.row_group_rows, 1)
-        return groups * self.build.making.encoding.row_group_rows
+        def begin() -> parts.PartFile:
+            return parts.PartFile(build.place.root, build.symbol, self.key, encoding, below=below)
+
+        size = max(PART_ROWS // encoding.row_group_rows, 1) * encoding.row_group_rows
+        return PartFiles(self._writer, build.groups, begin, size=size, entries=self._record[entries])
 
     def take(self, rows: pl.DataFrame, rejected: pl.DataFrame) -> None:
         """Take rows that come next, and what was rejected beside them."""
@@ -307,7 +269,7 @@ class _Partition:
         record["rows_in"] += len(rows) + len(rejected)
         record["rows_out"] += len(rows)
         for found in filter(len, (rows, rejected)):
-            record["inputs"] = _joined_inputs(record["inputs"], _inputs(found, sources))
+            record["inputs"] = joined_inputs(record["inputs"], inputs_of(found, sources))
         if len(rejected):
             record["quarantined"] = _added(record["quarantined"], reason_counts(rejected))
             record["findings"] = ledger.joined(record["findings"], ledger.of_rejected(rejected))
@@ -322,7 +284,7 @@ class _Partition:
             record["last_input"] = int(stamps[-1])
             self._input.append(_conformed(rows, self.build.making))
             if self.build.place.keeps_input(self.build.making):
-                self._add(_plain(self._input[-1]), len(rows))
+                self._files.add(_plain(self._input[-1]), len(rows))
             self._push(PUSH_ROWS)
 
     def _push(self, least: int) -> None:
@@ -348,69 +310,24 @@ class _Partition:
 
     def _add_bars(self, bars: Bars) -> None:
         """Write finished rows and their features to where the encoder reads them, or hand them on."""
+        push = self.build.stream.push_bars
         if self._tally is not None:
-            self._tally.write(self._finished(*self.build.stream.push_bars(bars)))
-            return
-        for start, stop in self._fitting(len(bars)):
-            piece = bars[start:stop]
-            out = self._group.add(self._base(piece), stop - start)
-            self.build.stream.push_bars(piece, out)
-            self._hand_over()
+            self._tally.write(self._finished(*push(bars)))
+        else:
+            base = self._base
+            self._files.take(len(bars), lambda block: base(bars[block]), lambda block, out: push(bars[block], out))
 
     def _take_finished(self, columns: Columns, rows: int) -> None:
         if self._tally is None:
-            self._add(columns, rows)
+            self._files.add(columns, rows)
         else:
             self._tally.write(columns)
-
-    def _add(self, columns: Columns, rows: int) -> None:
-        """Take rows, with their features where these are kept."""
-        for start, stop in self._fitting(rows):
-            out = self._group.add(_cut_out(columns, start, stop), stop - start)
-            for place, name in enumerate(self.build.groups.features):
-                out[place] = columns[name][start:stop]
-            self._hand_over()
-
-    def _fitting(self, rows: int) -> Iterator[tuple[int, int]]:
-        """(first row, row after the last) of so many, as they fit into row groups."""
-        start = 0
-        while start < rows:
-            stop = start + self._group.room(rows - start)
-            yield start, stop
-            start = stop
 
     def _base(self, bars: Bars) -> dict[str, NDArray[Any]]:
         return {name: getattr(bars, name) for name in self.build.columns}
 
     def _finished(self, bars: Bars, features: NDArray[np.float32]) -> Columns:
         return self._base(bars) | dict(zip(self.build.making.features, features.T, strict=True))
-
-    def _hand_over(self) -> None:
-        """Hand over whole row groups: the bytes of a file must not tell how its rows came."""
-        if self._group.is_full:
-            self._writer.submit(self._write_group, self._group)
-            self._group = self.build.groups.take()
-
-    def _write_group(self, group: Gathering) -> None:
-        if group.rows:
-            self._write(group.filled)
-        self.build.groups.give_back(group)
-
-    def _write(self, columns: Columns) -> None:
-        """In the writer's thread."""
-        build = self.build
-        if build.open_file is None:
-            below = "" if self._tally is None else INPUT
-            encoding = build.making.encoding
-            build.open_file = parts.PartFile(build.place.root, build.symbol, self.key, encoding, below=below)
-        build.open_file.write(columns)
-        if build.open_file.rows == self._part_rows:
-            self._close_file()
-
-    def _close_file(self) -> None:
-        if self.build.open_file is not None:
-            self._written.append(self.build.open_file.finish())
-            self.build.open_file = None
 
     def _write_rejected(self) -> None:
         if self._rejected:
@@ -434,13 +351,13 @@ class _Partition:
                 self._take_finished(rest, len(bars))
             elif len(bars):
                 open_row = rest
-        self._writer.submit(self._write_group, self._group)
+        self._files.hand_over()
         self._write_rejected()
         return self._writer.submit(self._conclude, state, open_row, last)
 
     def _conclude(self, state: bytes, open_row: Columns | None, last: bool) -> Record:
         """Write the state and enter the record, after all files before it."""
-        self._close_file()
+        self._files.close()
         symbol, record, place = self.build.symbol, self._record, self.build.place
         record["quarantine"] = [*record["quarantine"], *(file.result() for file in self._quarantine)]
         if self._tally is not None and self._tally.rows:
@@ -455,9 +372,9 @@ class _Partition:
         if self._tally is not None:
             self._tally.write(row)
             return self._tally.finish()
-        self._write(row)
-        self._close_file()
-        return dict(self._written.pop())
+        self._files.write(row)
+        self._files.close()
+        return dict(self._files.entries.pop())
 
 
 def _input_columns(making: Making) -> list[str]:
@@ -470,10 +387,6 @@ def _plain(rows: pl.DataFrame) -> Columns:
     floats = rows.select(pl.exclude("timestamp").cast(pl.Float64))
     columns = {name: floats[name].fill_null(unknown.get(name, np.nan)).to_numpy() for name in floats.columns}
     return {"timestamp": rows["timestamp"].to_physical().to_numpy()} | columns
-
-
-def _cut_out(columns: Columns, start: int, stop: int) -> Columns:
-    return {name: column[start:stop] for name, column in columns.items()}
 
 
 def cut(batch: Batch, period: Period) -> Iterator[Piece]:
@@ -496,32 +409,6 @@ def _conformed(rows: pl.DataFrame, making: Making) -> pl.DataFrame:
         for name in making.columns
     ]
     return rows.select("timestamp", "price", "volume", *present)
-
-
-def _inputs(rows: pl.DataFrame, sources: Mapping[int, Named]) -> list[dict[str, Any]]:
-    """What of which source came in: rows, first and last line; the sources alone where rows do not say."""
-    if "_source" not in rows.columns or rows["_source"].null_count():
-        return [{"name": name, "sha256": sha256} for name, sha256 in sources.values() if len(rows)]
-    line = pl.col("_line" if "_line" in rows.columns else "line")
-    counts = (pl.len().alias("rows"), line.min().alias("first"), line.max().alias("last"))
-    if len(rows) and rows["_source"].min() == rows["_source"].max():
-        spans = rows.select(pl.col("_source").first(), *counts)
-    else:
-        spans = rows.group_by("_source", maintain_order=True).agg(*counts)
-    named = [(sources[row.pop("_source")], row) for row in spans.iter_rows(named=True)]
-    return [{"name": name, "sha256": sha256, **row} for (name, sha256), row in named]
-
-
-def _joined_inputs(known: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = {(item["name"], item["sha256"]): item for item in known}
-    for item in more:
-        key = (item["name"], item["sha256"])
-        other = found.get(key)
-        if other is not None and "rows" in other and "rows" in item:
-            first, last = min(other["first"], item["first"]), max(other["last"], item["last"])
-            item = {**item, "rows": other["rows"] + item["rows"], "first": first, "last": last}
-        found[key] = item
-    return [found[key] for key in sorted(found)]  # whatever order they came in
 
 
 def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -116,7 +116,7 @@ def draw(data: ChartData) -> Figure:
     _draw_equity(panels[2], data, time, breaks)
     for panel in panels:
         _shade_seen(panel, data, time, label="seen in training" if panel is panels[0] else None)
-        _style(panel)
+        style(panel)
     _time_axis(panels[2], time)
     _title(panels[0], data)
     return figure
@@ -209,7 +209,8 @@ def _shade_seen(panel: Axes, data: ChartData, time: Floats, *, label: str | None
         panel.axvspan(time[0], time[last], color=GRID, alpha=0.6, zorder=0, linewidth=0, label=label)
 
 
-def _style(panel: Axes) -> None:
+def style(panel: Axes) -> None:
+    """Legend, grid, ticks and frame as every picture has them."""
     # Above the panel, at the right: inside, it would hide what it explains.
     place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1}
     panel.legend(**place, ncols=4, frameon=False, fontsize=9)

@@ -36,3 +36,7 @@ class PromotionRefusedError(StockbotError):
 
 class AuditError(StockbotError):
     """Something of the future may reach training."""
+
+
+class PrunedError(StockbotError):
+    """A trial of a search was ended because others were further at the same epoch."""

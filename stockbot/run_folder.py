@@ -1,4 +1,4 @@
-"""The folder of a training run under `artifacts/runs`: its log and settings, and how to find it again."""
+"""The folder of a training run under `artifacts/runs`: its log, settings and record, and how to find it again."""
 
 import difflib
 import time
@@ -7,10 +7,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pipelines.errors import DataError
 from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, sole_writer, write_atomic
+from pipelines.store import FeatureStore
 from stockbot.config import Config
-from stockbot.errors import ArtifactError
-from stockbot.provenance import utc_now
+from stockbot.errors import ArtifactError, PrunedError
+from stockbot.provenance import git_state, library_versions, utc_now
 
 LOG, CONFIG, RECORD = "training_log.txt", "config.yaml", "run.json"
 
@@ -74,8 +76,28 @@ def find_run(artifacts: Path, name: str) -> Path:
 
 def record_run(run: Path, changes: Mapping[str, Any]) -> None:
     """Write what is known of the run into its record, beside what that holds already."""
-    known = read_json(run / RECORD) if (run / RECORD).exists() else {"run": run.name}
-    write_atomic(run / RECORD, pretty_json({**known, **changes}))
+    write_atomic(run / RECORD, pretty_json({"run": run.name, **_known(run), **changes}))
+
+
+def record_origin(run: Path, config: Config, store: FeatureStore, device: str) -> None:
+    """Keep the resolved settings, and record all that somebody who wants the same model again must have."""
+    write_atomic(run / CONFIG, config.to_yaml().encode())
+    commit, dirty = git_state()
+    record_run(
+        run,
+        {
+            "store": str(store.path),
+            "snapshot": store.snapshot,
+            "config_hash": config_hash(config),
+            "factory": config.model.factory,
+            "objective": config.labels.objective,
+            "seed": config.training.seed,
+            "device": device,
+            "commit": commit,
+            "dirty": dirty,
+            "library_versions": library_versions(),
+        },
+    )
 
 
 def resumable(run: Path) -> dict[str, Any]:
@@ -94,18 +116,32 @@ def resumable(run: Path) -> dict[str, Any]:
 
 @contextmanager
 def at_work(run: Path, log: RunLog) -> Iterator[None]:
-    """Hold the run for this process, and say in its log why it failed when it does.
+    """Hold the run for this process, and say in its record how it ended, in its log too when it failed.
 
     Raises:
         ArtifactError: another process is at work on it.
     """
-    try:
-        with sole_writer(run, "training"):
+    with sole_writer(run, "training"):
+        try:
+            record_run(run, {"started": utc_now(), **_known(run), "state": "running", "ended": None, "error": None})
             yield
-    except BaseException as error:  # Ctrl-C too
-        with suppress(OSError):  # nor can the log be written on a full disk
-            log.write(f"failed: {str(error) or type(error).__name__}")
-        raise
+        except BaseException as error:  # Ctrl-C too
+            reason = str(error) or type(error).__name__
+            with suppress(OSError, DataError):  # nor can anything be written on a full disk
+                log.write(f"failed: {reason}")
+                record_run(run, {"state": _state_after(error), "ended": utc_now(), "error": reason})
+            raise
+        record_run(run, {"state": "done", "ended": utc_now()})
+
+
+def _known(run: Path) -> dict[str, Any]:
+    return dict(read_json(run / RECORD)) if (run / RECORD).exists() else {}
+
+
+def _state_after(error: BaseException) -> str:
+    if isinstance(error, PrunedError):
+        return "pruned"
+    return "failed" if isinstance(error, Exception) else "interrupted"
 
 
 def config_hash(config: Config) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.files import pretty_json, staging_beside, write_atomic, writing
+from pipelines.files import pretty_json, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
 from stockbot.audit import audited
@@ -22,7 +22,8 @@ from stockbot.fit import Fitted, fit_model
 from stockbot.inference import OnnxModel
 from stockbot.onnx_graph import onnx_bytes
 from stockbot.provenance import git_state, library_versions, utc_now
-from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_run, record_run, resumable
+from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_run, record_origin, record_run, resumable
+from stockbot.run_results import keep_history, keep_model
 from stockbot.scorecard import MODEL, count_runs, scorecard
 from stockbot.sealing import seal
 from stockbot.training_set import TrainingSet, make_training_set
@@ -149,8 +150,7 @@ def _train(
 ) -> TrainResult:
     run = log.path.parent
     data = make_training_set(config, store)
-    write_atomic(run / CONFIG, data.config.to_yaml().encode())
-    record_run(run, {"store": str(store.path), "snapshot": store.snapshot, "config_hash": config_hash(data.config)})
+    record_origin(run, data.config, store, device)
     about = data.describe()
     log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
     log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
@@ -158,8 +158,12 @@ def _train(
     audit = audited(data, store, log.line)
     fitted = fit_model(data, staging, device=device, run=run, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
-    metrics = _metrics(data, model, fitted, count_runs(artifacts))
+    predicted = _predicted(data, model)
+    metrics = _metrics(data, predicted, fitted, count_runs(artifacts))
     _log_metrics(log, metrics)
+    keep_history(run, fitted, metrics)
+    compared = {part: (said[MODEL], data.labels_of(every)) for part, (every, said) in predicted.items()}
+    keep_model(run, fitted, model.content, compared, data.config.labels.objective)
     _write_documents(data, staging)
     manifest = _manifest(data, store, metrics, difference) | {"audit": audit, "training": fitted.about}
     (staging / LOG).write_bytes(log.path.read_bytes())
@@ -203,24 +207,34 @@ def _write_documents(data: TrainingSet, staging: Path) -> None:
     (staging / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
 
 
-def _metrics(data: TrainingSet, model: OnnxModel, fitted: Fitted, trials: int) -> dict[str, Any]:
-    """Scores of the model that will run, the ONNX one, beside those of the baselines."""
-    objective = data.config.labels.objective
+def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """For each part its windows, and what the model that will run, the ONNX one, and each baseline say of them."""
     guesses = baselines(data)
-    metrics: dict[str, Any] = {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch}
-    metrics["keras"] = fitted.history[fitted.best_epoch - 1]
+    predicted = {}
     for part, runs in {"validation": data.split.validation, "test": data.split.test}.items():
         every = data.all_windows(runs).starts()
-        said = predictions(data, model, every, guesses)
-        card = scorecard(data, every, said, config=data.config, trials=trials)
+        predicted[part] = (every, predictions(data, model, every, guesses))
+    return predicted
+
+
+def _metrics(
+    data: TrainingSet,
+    predicted: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]],
+    fitted: Fitted,
+    trials: int,
+) -> dict[str, Any]:
+    """Scores of the model beside those of the baselines."""
+    metrics: dict[str, Any] = {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch}
+    metrics["keras"] = fitted.history[fitted.best_epoch - 1]
+    for part, (every, said) in predicted.items():
         labels = data.labels_of(every)
         known = np.isfinite(labels)
-        scores = {who: score(each[known], labels[known], objective) for who, each in said.items()}
+        scores = {who: score(each[known], labels[known], data.config.labels.objective) for who, each in said.items()}
         metrics[part] = {
-            "windows": len(runs),
+            "windows": len(getattr(data.split, part)),
             **scores.pop(MODEL),
             "baselines": scores,
-            "statistics": card.to_json(),
+            "statistics": scorecard(data, every, said, config=data.config, trials=trials).to_json(),
         }
     return metrics
 

@@ -1,11 +1,13 @@
 """Fixtures that every test may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from pipelines.catalogue import FAMILIES, SETS
 from tests.pipelines.bucket import bucket, served  # noqa: F401 fixtures
 
 settings.register_profile("stockbot", deadline=None)  # the first example of a kernel compiles it
@@ -21,3 +23,13 @@ def market_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real market data folder (set STOCKBOT_MARKET_DATA)")
     return folder
+
+
+@pytest.fixture
+def catalogue() -> Iterator[None]:
+    """What a test enters is taken out again."""
+    families, sets = dict(FAMILIES), dict(SETS)
+    yield
+    for registry, saved in ((FAMILIES, families), (SETS, sets)):
+        registry.clear()
+        registry.update(saved)

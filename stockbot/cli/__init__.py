@@ -17,6 +17,8 @@ COMMANDS = {
     "audit": "Prove that nothing of the future reaches training.",
     "train": "Train a model on a feature store and seal it as a bundle.",
     "evaluate": "Score a model on rows it never saw, or walk forward, with intervals.",
+    "runs": "List training runs, show one, or compare some.",
+    "reproduce": "Train a run anew and say whether the same model comes out.",
     "models": "List the sealed bundles and show which one is current.",
     "promote": "Make a bundle the current model.",
     "rollback": "Return to the model before the current one.",

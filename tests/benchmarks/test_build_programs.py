@@ -1,5 +1,6 @@
 """The benchmark of builds: its archive, its programs, and that they compute what we do."""
 
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -150,8 +151,10 @@ def test_an_archive_too_small_to_measure_is_refused(tmp_path: Path) -> None:
         Bench(tmp_path, 1).measure([idle], Shape("none", 1, 1, 100))
 
 
+@pytest.mark.usefixtures("catalogue")
 @pytest.mark.parametrize("what", ["all", "input", "none"])
 def test_what_is_delivered_are_the_rows_of_the_store(tmp_path: Path, what: str) -> None:
+    runpy.run_module("benchmarks.build.feature_set")
     files = Bench(tmp_path, 1).files(Shape("zstd", 2, 1, 5_000))
     ours = Contender(OURS, lambda job: run_ours(job, ["--materialize", what]), "default")
     job = Bench(tmp_path, 1).job(files, ours)

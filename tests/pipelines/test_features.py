@@ -1,7 +1,6 @@
 """Named features and sets: how names are read, what a plan refuses, and the same bits for every cut of the ticks."""
 
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -142,16 +141,6 @@ def test_results_go_where_they_are_asked_to_go() -> None:
         np.testing.assert_array_equal(out.T, expected)
     assert (part[:, :10] == 7.0).all()
     assert (part[:, 40:] == 7.0).all()
-
-
-@pytest.fixture
-def catalogue() -> Iterator[None]:
-    """What a test enters is taken out again."""
-    families, sets = dict(FAMILIES), dict(SETS)
-    yield
-    for registry, saved in ((FAMILIES, families), (SETS, sets)):
-        registry.clear()
-        registry.update(saved)
 
 
 @pytest.mark.usefixtures("catalogue")
