@@ -19,6 +19,7 @@ from stockbot.config import Config
 from stockbot.errors import ArtifactError, StockbotError
 from stockbot.evaluate import score
 from stockbot.fit import Fitted, fit_model
+from stockbot.fit.devices import require_devices
 from stockbot.inference import OnnxModel
 from stockbot.onnx_graph import onnx_bytes
 from stockbot.provenance import git_state, library_versions, utc_now
@@ -149,6 +150,7 @@ def _train(
     progress: Callable[[int, int], None] | None,
 ) -> TrainResult:
     run = log.path.parent
+    require_devices(device)  # before the work that they are for
     data = make_training_set(config, store)
     record_origin(run, data.config, store, device)
     about = data.describe()

@@ -165,6 +165,17 @@ def _step_goals(figures: Mapping[str, Mapping[str, float]]) -> list[goals.Goal]:
     return made
 
 
+def resume(bench: Bench) -> Result:
+    """Trainings killed (-9) at ten random steps: whether the final weights are those of an undisturbed one."""
+    from benchmarks.train.resume import KILLS, killed_and_resumed
+
+    found = {way: killed_and_resumed(bench.cache, xla=way == "XLA") for way in ("graph", "XLA")}
+    for way, (undisturbed, killed) in found.items():
+        print(f"{way:<8} undisturbed {undisturbed[:16]}  killed {KILLS} times {killed[:16]}")
+    differing = {way: float(undisturbed != killed) for way, (undisturbed, killed) in found.items()}
+    return found, [goals.each_at_most("final weights that differ after kills", differing, 0)]
+
+
 def _one_thread() -> None:
     import tensorflow as tf
 
@@ -199,4 +210,10 @@ def _show(title: str, figures: Mapping[str, Mapping[str, float]], bound: str) ->
         print(f"{name:<32}" + "".join(cells))
 
 
-SUBJECTS: dict[str, Callable[[Bench], Result]] = {"loader": loader, "stream": stream, "memory": memory, "step": step}
+SUBJECTS: dict[str, Callable[[Bench], Result]] = {
+    "loader": loader,
+    "stream": stream,
+    "memory": memory,
+    "step": step,
+    "resume": resume,
+}

@@ -56,6 +56,12 @@ def open_devices(wanted: str) -> Devices:
     return Devices(tuple(names), _strategy(names))
 
 
+def require_devices(wanted: str) -> None:
+    """Raises UsageError as `open_devices` does; devices of several workers are seen when these are together."""
+    if _cluster() is None:
+        choose_devices(wanted)
+
+
 def choose_devices(wanted: str) -> list[str]:
     """Names of the devices to train on, as `open_devices` takes them.
 

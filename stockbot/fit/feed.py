@@ -16,17 +16,22 @@ Share = "tuple[tf.Tensor, tf.Tensor, tf.Tensor]"
 class Feed:
     """Batches as shares: inputs, targets and weights of each device's windows, as even as can be.
 
-    On GPUs the rows lie on the devices, and of a window only its first row is sent.
+    On GPUs the rows lie on the devices, and of a window only its first row is sent: the same shares to the bit.
 
     Attributes:
         loader: of all windows, whatever number of devices shares them.
     """
 
-    def __init__(self, loader: WindowLoader, devices: Devices) -> None:
+    def __init__(self, loader: WindowLoader, devices: Devices, *, resident: bool | None = None) -> None:
+        """
+        Args:
+            resident: whether rows lie on the devices; None where that pays.
+        """
         self.loader, self._devices = loader, devices
-        resident = "GPU" in devices.names[0] and devices.workers == 1
+        if resident is None:
+            resident = "GPU" in devices.names[0] and devices.workers == 1
         self._resident = DeviceBatches(loader, devices.names) if resident else None
-        self._ones = tf.ones((loader.batch_size,))
+        self._ones: dict[int, tf.Tensor] = {}  # by size: to cut them anew takes 2 % of a step
 
     @property
     def bytes_per_window(self) -> float:
@@ -47,7 +52,12 @@ class Feed:
             del whole
 
     def _weighted(self, share: Any) -> Any:
-        return share if len(share) == 3 else (*share, self._ones[: share[0].shape[0]])
+        if len(share) == 3:
+            return share
+        size = int(share[0].shape[0])
+        if size not in self._ones:
+            self._ones[size] = tf.ones((size,))
+        return (*share, self._ones[size])
 
     def _cut(self, whole: Any) -> "list[Any]":
         size, replicas = whole[0].shape[0], self._devices.replicas

@@ -64,6 +64,13 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("model: {metrics: [mae, accuracy]}", "`model.metrics`: expected one of mean_absolute_error, mae"),
         ("{labels: {objective: direction}, model: {loss: huber}}", "expected one of binary_crossentropy, bce"),
         ("model: {metrics: [luck]}", "for labels.objective regression, received 'luck'"),
+        (
+            "training: {batch_size: 4, accumulate: 5}",
+            "`training.accumulate`: expected at most training.batch_size (4), received 5",
+        ),
+        ("training: {accumulate: 2, xla: true}", "`training.xla`: expected auto or false where training.accumulate"),
+        ("training: {weights: [class]}", "`training.weights`: class weights need labels.objective direction"),
+        ("training: {clip_norm: 0}", "`training.clip_norm`: Input should be greater than 0; received 0"),
         ("windows: [", "config.yaml: not valid YAML at line 2"),
         ("- 1", "expected sections such as `windows:`, received a list"),
     ],

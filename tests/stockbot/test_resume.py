@@ -1,5 +1,6 @@
 """A training that was killed at any step goes on to the same bits."""
 
+import json
 import random
 import signal
 import subprocess
@@ -8,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.errors import DataError
+from pipelines.files import sole_writer
 from pipelines.store import FeatureStore
+from stockbot.cli import main
 from stockbot.config import Config, load_config
 from stockbot.errors import ArtifactError
+from stockbot.fit.checkpoints import Checkpoints
 from stockbot.run_folder import find_run
 from stockbot.train import TrainResult, resume, train
 from tests.stockbot.markets import make_store, tiny_config, wave
@@ -88,8 +93,11 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from pipelines.errors import DataError
+from pipelines.files import sole_writer
 from pipelines.store import FeatureStore
 from stockbot.config import load_config
+from stockbot.fit.checkpoints import Checkpoints
 from stockbot.run_folder import find_run
 from stockbot.train import resume, train
 store, artifacts, after = FeatureStore.open(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
@@ -151,6 +159,38 @@ def test_other_rows_and_a_damaged_checkpoint_are_refused(wave_store: FeatureStor
         resume(run, config, wave_store)
     checkpoint.write_bytes(whole)
     resume(run, config, wave_store)
+
+
+def test_a_checkpoint_of_other_devices_is_refused(wave_store: FeatureStore, tmp_path: Path) -> None:
+    run, config = interrupted(wave_store, tmp_path)
+    checkpoints = Checkpoints(run / "checkpoints")
+    found = checkpoints.load()
+    assert found is not None
+    position, arrays, identity = found
+    assert (position.epoch, position.step) == (0, 4)
+    checkpoints.save(position, arrays, {**identity, "replicas": 2})
+    with pytest.raises(ArtifactError, match=r"--resume: the run trained as .*'replicas': 2.* use the same devices"):
+        resume(run, config, wave_store)
+
+
+def test_a_run_at_work_is_not_resumed(wave_store: FeatureStore, tmp_path: Path) -> None:
+    run, config = interrupted(wave_store, tmp_path)
+    with sole_writer(run, "training"), pytest.raises(DataError, match="another process is training it"):
+        resume(run, config, wave_store)
+
+
+def test_the_command_goes_on_with_a_run_and_its_settings(
+    wave_store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = interrupted(wave_store, tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--resume", run.name, "--artifacts", str(tmp_path), "--epochs", "9"])
+    assert ended.value.code == 2
+    assert "--resume: the run goes on with its own settings, received training.epochs" in capsys.readouterr().err
+    main(["train", "--resume", "latest", "--artifacts", str(tmp_path), "--json"])
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["run"] == str(run)
+    assert "resumed at epoch 1 step 4" in captured.err
 
 
 def test_a_run_is_found_by_its_beginning(tmp_path: Path) -> None:

@@ -212,6 +212,15 @@ def test_xla_computes_the_same_model_and_the_same_bits_again(dropout: float) -> 
     assert all(np.array_equal(one, other) for one, other in zip(results[1], results[2], strict=True))
 
 
+def test_xla_is_of_one_device() -> None:
+    devices = Devices(("/device:CPU:0", "/device:CPU:1"), tf.distribute.get_strategy())
+    gpu = Devices(("/device:GPU:0",), tf.distribute.get_strategy())
+    with pytest.raises(UsageError, match=r"training.xla: expected auto or false .*GPU:0, received true"):
+        may_compile(settings(training__xla=True), gpu, 1)
+    assert not may_compile(settings(), gpu, FEWEST_STEPS)
+    assert str(devices) == "devices /device:CPU:0 /device:CPU:1"
+
+
 def test_xla_is_chosen_where_it_pays() -> None:
     devices = open_devices("cpu:0")
     assert not may_compile(settings(), devices, FEWEST_STEPS - 1)
@@ -240,10 +249,18 @@ def test_numbers_and_lists_of_devices() -> None:
             choose_devices(wrong)
 
 
-def test_shares_of_a_feed_are_the_batch() -> None:
-    loader = WindowLoader(window_sets.window_set(10, weighted=True), batch_size=4, seed=1)
-    sizes = [len(shares[0][0]) for shares in Feed(loader, open_devices("cpu:0")).shares(epochs=2, step=1)]
-    assert sizes == [4, 2, 4, 4, 2]
+@pytest.mark.parametrize("weighted", [False, True])
+def test_shares_are_the_same_where_the_rows_lie_on_the_device(weighted: bool) -> None:
+    loader = WindowLoader(window_sets.window_set(10, weighted=weighted), batch_size=4, seed=1)
+    host, there = (Feed(loader, open_devices("cpu:0"), resident=resident) for resident in (False, True))
+    begin = {"epochs": 2, "step": 1}
+    pairs = list(zip(host.shares(**begin), there.shares(**begin), strict=True))
+    assert [len(one[0][0]) for one, _ in pairs] == [4, 2, 4, 4, 2]
+    for (one,), (other,) in pairs:
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+    assert host.bytes_per_window == 4 * (3 * 2 + 1 + weighted)
+    assert there.bytes_per_window == (8 * 16 + 4 * 12 * (2 + 1 + weighted)) / 16
 
 
 SEVERAL = """
@@ -266,7 +283,7 @@ for changes in (
     {"model__batch_norm": True, "training__accumulate": 2},
 ):
     told = []
-    for wanted in ("cpu:0", "2", "3"):
+    for wanted in ("cpu:0", "3"):
         devices = open_devices(wanted)
         step = made(settings(**changes), devices)
         windows = window_set(2 * 24 + 2)

@@ -8,12 +8,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipelines.errors import DataError
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle, damaged_models, list_models
 from stockbot.config import load_config
 from stockbot.errors import ArtifactError, ConfigError, StockbotError, UsageError
+from stockbot.fit.step import Steps
 from stockbot.promote import promote
 from stockbot.train import train
 from stockbot.training_set import make_training_set
@@ -297,3 +299,61 @@ def test_two_runs_in_one_second_have_folders_of_their_own(wave_store: FeatureSto
         with pytest.raises(DataError):
             train(config, wave_store, tmp_path)
     assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_device_without_memory_is_told_what_to_lower(
+    wave_store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*arguments: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand more")
+
+    monkeypatch.setattr(Steps, "train", exhausted)
+    with pytest.raises(StockbotError, match=r"no memory left for batches of 32 .*raise training.accumulate") as caught:
+        train(tiny_config(), wave_store, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_batch_larger_than_the_data_is_refused(wave_store: FeatureStore, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a batch of 5000 windows, expected at most the \d+ there are to train on"):
+        train(tiny_config(training__batch_size=5000), wave_store, tmp_path)
+
+
+def test_a_run_leaves_events_for_tensorboard_and_says_how_it_was_computed(
+    wave_store: FeatureStore, tmp_path: Path
+) -> None:
+    result = train(tiny_config(training__epochs=2, model__factory="linear"), wave_store, tmp_path)
+    (path,) = (result.run / "events").iterdir()
+    events = [tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))]
+    told = {
+        (event.step, value.tag): float(tf.make_ndarray(value.tensor))
+        for event in events
+        for value in event.summary.value
+    }
+    steps = -(-result.manifest["data"]["train_windows"] // 32)
+    assert told[(2 * steps, "val_loss")] == pytest.approx(result.metrics["keras"]["val_loss"])
+    assert {step for step, _ in told} == {steps, 2 * steps}
+    training = result.manifest["training"]
+    assert 0.0 < training["input_wait_share"] < 1.0
+    assert (training["xla"], training["workers"]) == (False, 1)
+    assert training["bytes_per_window"] == 4 * (6 * 3 + 1)
+    assert "input wait" in (result.path / "training_log.txt").read_text()
+
+
+def test_windows_count_by_class_and_by_uniqueness(wave_store: FeatureStore, tmp_path: Path) -> None:
+    changes = {"labels__objective": "direction", "model__factory": "linear"}
+    config = tiny_config(**changes, training__weights=["class", "uniqueness"])
+    windows = make_training_set(config, wave_store).train_windows()
+    assert windows.weights is not None
+    decisions = windows.runs.starts() + 5
+    labels = windows.targets[decisions, 0]
+    sums = [
+        make_training_set(tiny_config(**changes, training__weights=["class"]), wave_store)
+        .train_windows()
+        .weights[decisions][labels == label]
+        .sum()
+        for label in (0.0, 1.0)
+    ]  # type: ignore[index]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-5)
+    assert make_training_set(tiny_config(**changes), wave_store).train_windows().weights is None
+    weighted, plain = train(config, wave_store, tmp_path), train(tiny_config(**changes), wave_store, tmp_path)
+    assert weights(weighted.path) != weights(plain.path)
