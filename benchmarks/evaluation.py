@@ -35,7 +35,7 @@ def make_store(folder: Path, config: Config, rows: int) -> FeatureStore:
 
 def score_everything(data: TrainingSet) -> None:
     """A scorecard of all windows, of noise and the three baselines."""
-    starts = data.all_windows(np.concatenate([data.split.train, data.split.validation, data.split.test]))
+    starts = data.every.starts()
     said = {name: guess(starts) for name, guess in baselines(data).items()}
     said[MODEL] = np.random.default_rng(0).normal(0.0, data.target_scale, len(starts))
     scorecard(data, starts, said, config=data.config, trials=1)
@@ -63,8 +63,7 @@ def main(rows: int) -> None:
         for _ in range(ROUNDS):
             for name, work in works.items():
                 spent[name].append(seconds(work))
-    windows = sum(map(len, (data.split.train, data.split.validation, data.split.test)))
-    print(f"{len(data.panel.matrix):,} rows, {windows:,} windows")
+    print(f"{len(data.panel):,} rows, {len(data.every):,} windows")
     for name, found in spent.items():
         print(f"{name:<22} {statistics.median(found):6.2f} s")
 

@@ -47,7 +47,7 @@ def windows(data: TrainingSet) -> Check:
     first: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for runs in parts.values():
-        for starts in _blocks(runs):
+        for starts in _blocks(runs, len(panel)):
             for what, bad in _crossing(data, starts):
                 first.setdefault(what, int(bad[0]))
                 counts[what] += len(bad)
@@ -126,10 +126,11 @@ def _span(data: TrainingSet) -> int:
     return data.config.windows.lookback + data.config.labels.horizon
 
 
-def _blocks(runs: WindowRuns) -> Iterator[Rows]:
-    """First rows of windows, a block of them at a time."""
-    for begin in range(0, len(runs), BLOCK_ROWS):
-        yield runs.starts(begin, min(begin + BLOCK_ROWS, len(runs)))
+def _blocks(runs: WindowRuns, rows: int) -> Iterator[Rows]:
+    """First rows of windows, those of a block of rows at a time."""
+    for begin in range(0, rows, BLOCK_ROWS):
+        if len(near := runs.clipped(begin, begin + BLOCK_ROWS)):
+            yield near.starts()
 
 
 def _pieces(data: TrainingSet, part: str) -> Iterator[tuple[Rows, Piece, Rows]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.train import contenders, memory, store
+from benchmarks.train import contenders, memory, store, whole
 from benchmarks.train.contenders import CONTENDERS, TORCH, Contender
 from benchmarks.train.rows import FEATURES, LOOKBACK, Rows
 
@@ -48,3 +48,12 @@ def test_memory_is_measured_over_two_passes(tmp_path: Path) -> None:
     assert found["windows"] == 2 * (3000 - LOOKBACK)
     assert found["seen"] == 2 * found["windows"]
     assert found["peak"] >= found["begin"] > 0
+
+
+def test_memory_of_a_whole_training_is_measured_where_its_rows_are(tmp_path: Path) -> None:
+    found = {placement: whole.measured(tmp_path, 20_000, placement) for placement in ("streamed", "memory")}
+    assert [each["streamed"] for each in found.values()] == [1.0, 0.0]
+    for each in found.values():
+        assert each["rows"] == 20_000
+        assert each["peak"] >= each["begin"] > 0
+        assert each["matrix"] == pytest.approx(20_000 * 17 * 4 / 2**20)

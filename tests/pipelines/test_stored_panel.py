@@ -14,7 +14,7 @@ from pipelines.store import FeatureStore
 from pipelines.stored_panel import StoredPanel
 from pipelines.streamed import StreamedWindows
 from tests.pipelines.bucket import Bucket
-from tests.pipelines.test_archive import MINUTE, NONE, csv, request, small, ticks  # noqa: F401
+from tests.pipelines.test_archive import MINUTE, NONE, parquet, request, small, ticks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small")
 LOOKBACK, HORIZON = 5, 3
@@ -23,7 +23,7 @@ LOOKBACK, HORIZON = 5, 3
 def archive(folder: Path) -> Path:
     """Two symbols over some days; the last bar of each is open."""
     for number, symbol in enumerate(("AAA", "BBB")):
-        csv(folder / f"{symbol}.csv", ticks(3000 + 500 * number, number))
+        parquet(folder / f"{symbol}.parquet", ticks(3000 + 500 * number, number))
     return folder
 
 
@@ -75,8 +75,8 @@ def targets(close: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("spec", [NONE, MINUTE], ids=["ticks", "bars"])
-@pytest.mark.parametrize("mode", ["all", "input"])
-def test_written_and_kept_rows(tmp_path: Path, spec: BarSpec, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["all", "input", "none"])
+def test_rows_that_are_written_kept_and_computed(tmp_path: Path, spec: BarSpec, mode: str) -> None:
     store = build_archive(request(archive(tmp_path / "in"), tmp_path / "store", spec, materialize=mode)).store
     compare(store)
 

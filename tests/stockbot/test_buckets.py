@@ -11,8 +11,10 @@ import pytest
 
 from pipelines.store import MANIFEST, FeatureStore
 from stockbot.cli import main
+from stockbot.train import train
 from tests.pipelines.bucket import Bucket
 from tests.pipelines.test_archive import content, csv, ticks
+from tests.stockbot.markets import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,3 +77,15 @@ def test_verify_finds_a_flipped_bit_in_a_bucket(
     with pytest.raises(SystemExit):
         main(["verify", "s3://ticks/store"])
     assert f"s3://ticks/store/{MANIFEST}: cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_a_store_in_a_bucket_trains_in_memory_and_streamed(bucket: Bucket, tmp_path: Path) -> None:
+    archive(tmp_path)
+    build(tmp_path, "store").communicate(timeout=120)
+    store = FeatureStore.open(bucket.at("store"))
+    for placement in ("memory", "streamed"):
+        changes = {"bars__kind": "time", "features": store.features[:2], "model__factory": "linear"}
+        config = tiny_config(loader__placement=placement, **changes)
+        result = train(config, store, tmp_path / "artifacts", device="cpu")
+        assert result.manifest["audit"]["passed"]
+        assert result.manifest["data"]["placement"] == placement
