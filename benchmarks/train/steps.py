@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 from time import process_time
 from typing import Any
 
@@ -56,13 +56,15 @@ def _ours(rows: Rows, config: Config) -> tuple[Steps, Feed]:
 def _fixed(rows: Rows, config: Config) -> Run:
     steps, feed = _ours(rows, config)
     shares = next(feed.shares())
-    return lambda count: _timed(lambda: steps.train(shares, config.training.batch_size, 0), count)
+    numbers = count()
+    return lambda turns: _timed(lambda: steps.train(shares, config.training.batch_size, next(numbers)), turns)
 
 
 def _loaded(rows: Rows, config: Config) -> Run:
     steps, feed = _ours(rows, config)
     batches = feed.shares(epochs=EPOCHS)
-    return lambda count: _timed(lambda: steps.train(next(batches), config.training.batch_size, 0), count)
+    numbers = count()
+    return lambda turns: _timed(lambda: steps.train(next(batches), config.training.batch_size, next(numbers)), turns)
 
 
 class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
@@ -89,10 +91,10 @@ def _keras(rows: Rows, config: Config) -> Run:
         seed=1,
     ).repeat()
 
-    def run(count: int) -> float:
+    def run(turns: int) -> float:
         clock = _Clock()
-        model.fit(dataset, epochs=1, steps_per_epoch=WARM + count, verbose=0, callbacks=[clock])
-        return (clock.times[-1] - clock.times[WARM - 1]) / count
+        model.fit(dataset, epochs=1, steps_per_epoch=WARM + turns, verbose=0, callbacks=[clock])
+        return (clock.times[-1] - clock.times[WARM - 1]) / turns
 
     return run
 
@@ -120,4 +122,4 @@ def _torch(rows: Rows, config: Config) -> Run:
         loss.backward()
         optimizer.step()
 
-    return lambda count: _timed(step, count)
+    return lambda turns: _timed(step, turns)

@@ -77,8 +77,8 @@ class _Dropout(keras.layers.Dropout):  # type: ignore[misc]
         state = tf.cast(tf.convert_to_tensor(self.seed_generator.state), tf.int64)
         key = tf.stack([state[0] // (1 << _STEP_BITS), state[0] % (1 << _STEP_BITS)])
         drawn = tf.random.stateless_uniform((self.batch_size, *inputs.shape[1:]), key, alg="philox")
-        begin = tf.concat([state[1:], tf.zeros(len(inputs.shape) - 1, tf.int64)], axis=0)
-        mine = tf.slice(drawn, begin, tf.shape(inputs, out_type=tf.int64))
+        # No slice: XLA wants to know where one begins, and would compile each step anew.
+        mine = tf.gather(drawn, state[1] + tf.range(tf.shape(inputs)[0], dtype=tf.int64))
         return inputs * (tf.cast(mine >= self.rate, inputs.dtype) / (1.0 - self.rate))
 
 
