@@ -11,4 +11,4 @@ compile requirements/dev.txt --extra dev
 compile requirements/train.txt --extra build --extra train --constraint requirements/dev.txt
 compile requirements/base.txt --extra build --constraint requirements/dev.txt
 compile requirements/gpu.txt --extra build --extra calendar --extra cluster --extra gpu --extra s3 \
-    --constraint requirements/dev.txt
+    --extra tune --constraint requirements/dev.txt

@@ -1,5 +1,6 @@
 """`config.yaml`: every knob, its type, its default and its limits. Unknown keys are refused."""
 
+import copy
 import difflib
 import re
 from collections.abc import Mapping
@@ -228,6 +229,13 @@ class PromotionConfig(_Section):
     min_improvement: float = Field(0.0, ge=0.0, lt=1.0)
 
 
+class TuneConfig(_Section):
+    """What `tune` searches: settings by dotted name, each {low, high, step or log} or {choices}."""
+
+    trials: int = Field(20, ge=1)
+    space: dict[str, dict[str, Any]] = Field(default_factory=lambda: copy.deepcopy(DEFAULT_SPACE))
+
+
 class PathsConfig(_Section):
     """Where things live, relative to the working folder."""
 
@@ -246,6 +254,12 @@ METRICS = {
                   "mean_squared_error", "mse"],
 }  # fmt: skip
 
+DEFAULT_SPACE: dict[str, dict[str, Any]] = {
+    "training.learning_rate": {"low": 0.0001, "high": 0.01, "log": True},
+    "model.lstm_units": {"choices": [[32], [64], [128, 64]]},
+    "model.dropout": {"low": 0.0, "high": 0.4, "step": 0.1},
+    "windows.lookback": {"low": 30, "high": 120, "step": 30},
+}
 DEFAULT_FEATURES = ["core17"]
 
 
@@ -268,6 +282,7 @@ class Config(_Section):
     costs: CostsConfig = CostsConfig()
     live: LiveConfig = LiveConfig()
     promotion: PromotionConfig = PromotionConfig()
+    tune: TuneConfig = TuneConfig()
     paths: PathsConfig = PathsConfig()
 
     @model_validator(mode="after")
@@ -299,7 +314,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     Raises:
         ConfigError: unreadable file, bad YAML (names the line), unknown key (names the nearest), bad value.
     """
-    values = _read_yaml(path) if path else {}
+    values = read_yaml(path) if path else {}
     for dotted, value in (overrides or {}).items():
         if value is not None:
             _set(values, dotted.split("."), value)
@@ -314,7 +329,12 @@ def parse_config(values: Mapping[str, Any], origin: str) -> Config:
         raise ConfigError(f"{origin}: {_first_problem(error)}") from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: unreadable, not YAML (names the line), or no mapping.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

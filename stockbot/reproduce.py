@@ -83,7 +83,7 @@ def _recorded(run: Path) -> dict[str, Any]:
     if missing or not (run / CONFIG).exists():
         raise ArtifactError(
             f"{run}: the run is {record['state']} and left no {', '.join(missing) or CONFIG}; "
-            f"expected one that is done: `stockbot-hp runs` lists them"
+            f"expected a training that is done: `stockbot-hp runs` lists them"
         )
     return record
 

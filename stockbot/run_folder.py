@@ -104,13 +104,17 @@ def resumable(run: Path) -> dict[str, Any]:
     """The record of a run that can go on.
 
     Raises:
-        ArtifactError: it is sealed, or ended before it trained.
+        ArtifactError: it is sealed, a trial of a search, or ended before it trained.
     """
     if not ((run / RECORD).exists() and (run / CONFIG).exists()):
         raise ArtifactError(f"{run}: the run ended before it trained, there is nothing to resume; start a new one")
     record: dict[str, Any] = read_json(run / RECORD)
     if record.get("model"):
         raise ArtifactError(f"{run}: the run is done and sealed as {record['model'][:16]}; start a new one")
+    if record.get("study"):
+        raise ArtifactError(
+            f"{run}: the run is a trial of a search; give the same `tune` again, and the search goes on"
+        )
     return record
 
 
@@ -126,10 +130,10 @@ def at_work(run: Path, log: RunLog) -> Iterator[None]:
             record_run(run, {"started": utc_now(), **_known(run), "state": "running", "ended": None, "error": None})
             yield
         except BaseException as error:  # Ctrl-C too
-            reason = str(error) or type(error).__name__
+            state, reason = _state_after(error), str(error) or type(error).__name__
             with suppress(OSError, DataError):  # nor can anything be written on a full disk
-                log.write(f"failed: {reason}")
-                record_run(run, {"state": _state_after(error), "ended": utc_now(), "error": reason})
+                log.write(f"{'pruned' if state == 'pruned' else 'failed'}: {reason}")
+                record_run(run, {"state": state, "ended": utc_now(), "error": reason})
             raise
         record_run(run, {"state": "done", "ended": utc_now()})
 

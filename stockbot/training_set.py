@@ -160,8 +160,11 @@ class Labelled:
     max_gap_ns: int
 
 
-def make_training_set(config: Config, store: FeatureStore) -> TrainingSet:
+def make_training_set(config: Config, store: FeatureStore, boundaries: Boundaries | None = None) -> TrainingSet:
     """Read, label, split by time and scale; nothing from validation or test rows reaches the scaler.
+
+    Args:
+        boundaries: where time is cut; default: where `split` says.
 
     Raises:
         DataError: missing features, too few rows, an empty part, training labels of one class, or a scaler that has to
@@ -170,8 +173,9 @@ def make_training_set(config: Config, store: FeatureStore) -> TrainingSet:
     config = with_store_bars(config, store)
     rows = labelled_rows(config, store, expand(config.features))
     span, embargo = config.windows.lookback + config.labels.horizon, config.split.embargo
-    cuts = {"validation": config.split.validation, "test": config.split.test}
-    boundaries = boundaries_of(rows.panel, rows.windows, span=span, **cuts)
+    if boundaries is None:
+        cuts = {"validation": config.split.validation, "test": config.split.test}
+        boundaries = boundaries_of(rows.panel, rows.windows, span=span, **cuts)
     split = split_runs(rows.panel, rows.windows, boundaries, span=span, embargo=embargo)
     require_windows(split, span=span, embargo=embargo)
     return fitted_set(config, rows, split=split, boundaries=boundaries)

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "Score a model on rows it never saw, or walk forward, with intervals.",
     "runs": "List training runs, show one, or compare some.",
     "reproduce": "Train a run anew and say whether the same model comes out.",
+    "tune": "Search settings by validation loss; every trial is a run.",
     "models": "List the sealed bundles and show which one is current.",
     "promote": "Make a bundle the current model.",
     "rollback": "Return to the model before the current one.",

@@ -19,7 +19,7 @@ from stockbot.fit.events import FOLDER as EVENTS
 from stockbot.fit.events import Events
 from stockbot.fit.exports import BEST, FINAL, LEGACY, save_legacy
 from stockbot.fit.feed import Feed
-from stockbot.fit.loop import Loop, Progress, Report
+from stockbot.fit.loop import Loop, OnEpoch, Progress, Report
 from stockbot.fit.step import Steps, restore
 from stockbot.model import build_model, objective
 from stockbot.training_set import TrainingSet
@@ -52,6 +52,7 @@ def fit_model(
     run: Path | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Fitted:
     """Train, and leave `best_model.keras`, `final_model.keras` and `best_model.h5` in `folder`.
 
@@ -65,6 +66,7 @@ def fit_model(
         run: where checkpoints and events are kept; a run that left a checkpoint there goes on from it.
         progress: called with (windows seen, windows of all epochs).
         report: called with a line on the devices and one an epoch.
+        on_epoch: called with the number of an epoch, from 1, and its figures; what it raises ends the training.
 
     Raises:
         UsageError: no such device. StockbotError: the loss is no longer a number, or memory is short.
@@ -73,7 +75,7 @@ def fit_model(
     devices = open_devices(device)
     _say(report, str(devices))
     loop = prepared(data, devices, run)
-    loop.progress, loop.report = progress, report
+    loop.progress, loop.report, loop.on_epoch = progress, report, on_epoch
     if loop.position.epoch or loop.position.step:
         _say(report, f"resumed at epoch {loop.position.epoch + 1} step {loop.position.step}")
     try:

@@ -16,6 +16,7 @@ from stockbot.fit.step import Steps, restore, snapshot
 
 Progress = Callable[[int, int], None]
 Report = Callable[[str], None]
+OnEpoch = Callable[[int, dict[str, float]], None]
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Loop:
     identity: dict[str, Any]
     progress: Progress | None = None
     report: Report | None = None
+    on_epoch: OnEpoch | None = None
     best: list[Any] | None = None
     waited: float = 0.0
     worked: float = 0.0
@@ -110,6 +112,8 @@ class Loop:
         if is_best:
             self._keep_best(position.epoch - 1)
         self._keep()
+        if self.on_epoch is not None:
+            self.on_epoch(position.epoch, figures)
 
     def _keep_best(self, epoch: int) -> None:
         self.best = snapshot(self.steps.exported)

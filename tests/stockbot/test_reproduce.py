@@ -125,5 +125,5 @@ def test_a_store_that_moved_is_named(trained: TrainResult, wave_store: FeatureSt
 def test_a_run_that_left_no_hashes_is_refused(trained: TrainResult) -> None:
     record = read_run(trained.run)
     (trained.run / "run.json").write_bytes(pretty_json({"run": record["run"], "state": "failed"}))
-    with pytest.raises(ArtifactError, match=r"the run is failed and left no store, .*expected one that is done"):
+    with pytest.raises(ArtifactError, match=r"the run is failed and left no store, .*expected a training that is done"):
         reproduce(trained.run)
