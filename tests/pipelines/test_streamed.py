@@ -171,7 +171,7 @@ def test_a_file_that_vanishes_while_it_is_streamed_is_named(tmp_path: Path) -> N
 def test_windows_are_streamed_where_their_rows_exceed_the_budget(tmp_path: Path) -> None:
     store = gapped_store(tmp_path)
     needed = memory_needed(store, 2)
-    assert needed == len(StoredRows(store, FEATURES)) * (3 * 2 * 4 + 64)
+    assert needed == len(StoredRows(store, FEATURES)) * (2 * 24 + 64)
     assert not is_streamed(store, FEATURES, budget=needed)
     assert is_streamed(store, FEATURES, budget=needed - 1)
     assert is_streamed(store, FEATURES, budget=needed, placement="streamed")

@@ -30,6 +30,7 @@ from stockbot.training_set import TrainingSet, make_training_set
 from stockbot.unseen import score_unseen
 from stockbot.walk_forward import walk
 from tests.stockbot.markets import FEATURES, tiny_config, wave, write_ticks
+from tests.stockbot.test_resume import STATEFUL, assert_same, train_on
 
 LONG = {"model__factory": "linear", "training__epochs": 2}
 
@@ -196,3 +197,10 @@ def test_a_walk_forward_is_the_same(store: FeatureStore) -> None:
     ]  # fmt: skip
     assert all(fold["audit_passed"] for one in walks for fold in one.folds)
     assert [fold["losses"]["last"] for fold in walks[0].folds] == [fold["losses"]["last"] for fold in walks[1].folds]
+
+
+def test_a_streamed_training_that_was_interrupted_ends_with_the_same_bits(store: FeatureStore, tmp_path: Path) -> None:
+    config = tiny_config(**STATEFUL, loader__placement="streamed")
+    undisturbed = train(config, store, tmp_path / "undisturbed")
+    interrupted = train_on(config, store, tmp_path / "interrupted", [3, 14])
+    assert_same(interrupted, undisturbed)
