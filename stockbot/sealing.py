@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.files import canonical_json, publish_folder, sha256_bytes, sha256_file
 from stockbot.errors import ArtifactError
 
-SCHEMA = 4  # raised with every change of the manifest's layout, which tests/stockbot/test_bundle.py pins
+SCHEMA = 5  # raised with every change of the manifest's layout, which tests/stockbot/test_bundle.py pins
 KEYS = {
     "schema", "files", "features", "lookback", "horizon", "objective", "target_scale", "max_gap_ns", "row_step_ns",
     "bars", "source_kind", "commit", "created_at", "config", "data", "data_snapshot", "metrics",

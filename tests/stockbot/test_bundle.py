@@ -49,15 +49,15 @@ def test_the_id_is_the_hash_of_the_canonical_manifest_and_names_the_folder(seale
 def test_the_manifest_holds_what_a_run_must_remember(sealed: Path) -> None:
     manifest = Bundle.load(sealed).manifest
     # Whoever changes a key raises `SCHEMA` with it: old bundles must be refused, not misread.
-    assert SCHEMA == 4
+    assert SCHEMA == 5
     assert set(manifest) == {
         "schema", "features", "lookback", "horizon", "objective", "target_scale", "max_gap_ns", "row_step_ns", "bars",
         "source_kind", "seed", "commit", "dirty", "data_snapshot", "data", "config", "library_versions", "metrics",
-        "model_path", "onnx_max_difference", "created_at", "files", "audit",
+        "model_path", "onnx_max_difference", "created_at", "files", "audit", "training",
     }  # fmt: skip
     assert set(manifest["data"]) == {
         "store", "rows", "symbols", "first", "last", "validation_start_ns", "test_start_ns", "train_windows",
-        "validation_windows", "test_windows",
+        "validation_windows", "test_windows", "placement",
     }  # fmt: skip
     assert manifest["features"] == FEATURES
     assert (sealed / manifest["model_path"]).is_file()
