@@ -222,11 +222,11 @@ class _Partition:
 
     def _new_files(self) -> PartFiles:
         """Of finished rows, or of input where these are but counted."""
-        build, encoding = self.build, self.build.making.encoding
+        build, key, encoding = self.build, self.key, self.build.making.encoding
         below, entries = ("", "files") if self._tally is None else (INPUT, "input_files")
 
-        def begin() -> parts.PartFile:
-            return parts.PartFile(build.place.root, build.symbol, self.key, encoding, below=below)
+        def begin() -> parts.PartFile:  # without `self`: a circle would hold row groups until the next search for such
+            return parts.PartFile(build.place.root, build.symbol, key, encoding, below=below)
 
         size = max(PART_ROWS // encoding.row_group_rows, 1) * encoding.row_group_rows
         return PartFiles(self._writer, build.groups, begin, size=size, entries=self._record[entries])
