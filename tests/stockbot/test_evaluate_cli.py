@@ -14,13 +14,13 @@ from pipelines.errors import DataError
 from pipelines.store import FeatureStore
 from stockbot.audit import audit
 from stockbot.bundle import Bundle
-from stockbot.cli import main
 from stockbot.errors import ArtifactError, AuditError
 from stockbot.promote import promote
 from stockbot.scorecard import Scorecard
 from stockbot.training_set import make_training_set
 from stockbot.unseen import score_unseen, unseen_set
 from stockbot.walk_forward import walk
+from tests.stockbot.called import call
 from tests.stockbot.markets import make_store, tiny_config, wave
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,16 +33,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: Path) -> Pat
     Path("config.yaml").write_text(tiny_config(model__factory="linear").to_yaml())
     shutil.copytree(sealed, tmp_path / "artifacts" / "models" / sealed.name)
     return tmp_path
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = int(str(stop.code))
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_a_sealed_model_is_scored_as_its_manifest_says(

@@ -9,11 +9,11 @@ import pytest
 from pipelines.files import pretty_json
 from pipelines.store import FeatureStore
 from stockbot import reproduce as reproducing
-from stockbot.cli import main
 from stockbot.errors import ArtifactError
 from stockbot.reproduce import reproduce
 from stockbot.run_records import list_runs, read_run
 from stockbot.train import TrainResult, train
+from tests.stockbot.called import call
 from tests.stockbot.markets import make_store, tiny_config, wave
 
 DROPPED = {"model__dropout": 0.3, "training__epochs": 2}
@@ -34,16 +34,6 @@ def trained(wave_store: FeatureStore, tmp_path: Path) -> TrainResult:
 def change(run: Path, **changes: object) -> None:
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_bytes(pretty_json(record | changes))
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = int(str(stop.code))
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_the_same_bits_come_out_and_nothing_is_left(trained: TrainResult, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,11 +13,11 @@ from pipelines.errors import DataError
 from pipelines.files import sole_writer
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle
-from stockbot.cli import main
 from stockbot.run_folder import RunLog, at_work, new_run, record_run
 from stockbot.run_plots import plot_loss
 from stockbot.run_records import compare_runs, list_runs, loss_against, read_run
 from stockbot.train import TrainResult, train
+from tests.stockbot.called import call
 from tests.stockbot.markets import tiny_config
 from tests.stockbot.test_train import begin_training
 
@@ -40,16 +40,6 @@ def trained(wave_store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) 
 
 def artifacts_of(trained: list[TrainResult]) -> Path:
     return trained[0].run.parent.parent
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = int(str(stop.code))
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_the_record_says_what_was_done_and_from_what(trained: list[TrainResult], wave_store: FeatureStore) -> None:

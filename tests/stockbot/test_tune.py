@@ -13,7 +13,6 @@ import yaml
 
 from pipelines.errors import DataError
 from pipelines.store import FeatureStore
-from stockbot.cli import main
 from stockbot.config import DEFAULT_SPACE, Config, load_config
 from stockbot.errors import ArtifactError, ConfigError, StockbotError, UsageError
 from stockbot.run_folder import CONFIG, find_run, resumable
@@ -23,6 +22,7 @@ from stockbot.search_space import Space
 from stockbot.train import train
 from stockbot.training_set import make_training_set
 from stockbot.tune import Tuned, tune
+from tests.stockbot.called import call
 from tests.stockbot.markets import make_store, tiny_config, wave
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -222,16 +222,6 @@ def test_the_default_space_can_be_searched() -> None:
     space = Space.parse(Config().tune.space, Config(), "tune.space")
     assert list(space.axes) == list(DEFAULT_SPACE)
     assert space.longest.windows.lookback == 120
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = int(str(stop.code))
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.fixture
