@@ -18,7 +18,7 @@ from pipelines.splits import (
     Boundaries,
     Cut,
     Scheme,
-    auto_max_gap_of,
+    auto_max_gap,
     first_rows,
     instant_ns,
     ordered_boundaries,
@@ -27,7 +27,6 @@ from pipelines.splits import (
     segments,
     share_of,
 )
-from pipelines.steps import Steps
 from pipelines.window_runs import Parts, WindowRuns
 
 
@@ -82,17 +81,17 @@ def scan(rows: StoredRows, *, max_gap_ns: int | None) -> Scan:
     Raises:
         DataError: a file is not what was written, or the disk has no room for the columns that are kept.
     """
-    gap = _auto_gap(rows) if max_gap_ns is None else max_gap_ns
-    known, close = ScratchColumn(np.int64), ScratchColumn(np.float64)
-    kept = {"known": known, "close": close}
-    timestamp = known if rows.known_at_label else kept.setdefault("timestamp", ScratchColumn(np.int64))
+    timestamp, close = ScratchColumn(np.int64), ScratchColumn(np.float64)
+    known = timestamp if rows.known_at_label else ScratchColumn(np.int64)
+    kept = {"timestamp": timestamp, "close": close} | ({} if rows.known_at_label else {"known": known})
+    gap = _auto_gap(rows, timestamp) if max_gap_ns is None else max_gap_ns
     usable, edges = _Stretches(), rows.store.session_edges()
     for begin, end in pairwise(rows.offsets):
         for first, block in _overlapping(_judged(rows, begin, end), 1):
             whole = np.array([0, len(block["known"])])
             usable.add(first, segments(block["timestamp"], whole, block["finite"], gap, begun(block["known"], edges)))
             for name, column in kept.items():
-                column.append(block[name][len(column) - first :])
+                column.append(block[name][len(column) - first :])  # what it does not have yet
     return Scan(usable.runs, timestamp, known, close, rows.offsets, gap)
 
 
@@ -227,9 +226,8 @@ def _judged(rows: StoredRows, begin: int, end: int) -> Iterator[tuple[int, Colum
         yield first, {name: block[name] for name in ("timestamp", "known", "close")} | {"finite": finite}
 
 
-def _auto_gap(rows: StoredRows) -> int:
-    steps = Steps()
-    for begin, end in pairwise(rows.offsets):
-        for _, block in _overlapping(rows.blocks(begin, end, ["timestamp"]), 1):
-            steps.add(block["timestamp"])
-    return auto_max_gap_of(steps)
+def _auto_gap(rows: StoredRows, timestamp: ScratchColumn) -> int:
+    """By the times of all rows, which are put into the column."""
+    for _, block in rows.blocks(0, len(rows), ["timestamp"]):
+        timestamp.append(block["timestamp"])
+    return auto_max_gap(timestamp, rows.offsets)

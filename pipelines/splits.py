@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.columns import Column
 from pipelines.errors import DataError
-from pipelines.steps import Steps
+from pipelines.steps import step_quantile
 
 Scheme = Literal["expanding", "sliding"]
 # A share of all windows, or the ISO date at which the part begins.
@@ -62,13 +62,7 @@ def auto_max_gap(timestamp: Column, offsets: np.ndarray) -> int:
         timestamp: (rows,) int64, bar labels in ns UTC, sorted within each symbol.
         offsets: (symbols + 1,) int64, first row of each symbol.
     """
-    return auto_max_gap_of(Steps.between(timestamp, offsets))
-
-
-def auto_max_gap_of(steps: Steps) -> int:
-    """As `auto_max_gap`, of steps that were counted."""
-    usual = steps.quantile(AUTO_GAP_QUANTILE) if len(steps) else 0.0
-    return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * usual))
+    return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * step_quantile(timestamp, offsets, AUTO_GAP_QUANTILE)))
 
 
 def usual_step(timestamp: Column, offsets: np.ndarray) -> int:
@@ -76,8 +70,7 @@ def usual_step(timestamp: Column, offsets: np.ndarray) -> int:
 
     Args: as `auto_max_gap`.
     """
-    steps = Steps.between(timestamp, offsets)
-    return int(steps.quantile(0.5)) if len(steps) else 0
+    return int(step_quantile(timestamp, offsets, 0.5))
 
 
 def segments(

@@ -48,8 +48,8 @@ def require_candle_length(stamps: Iterable[NDArray[np.int64]], bundle: Bundle, s
     steps = Steps()
     for times in stamps:
         if len(times) > TELLING_STEPS:
-            steps.add(times)
-    step, trained = int(steps.quantile(0.5)) if len(steps) else 0, bundle.row_step_ns
+            steps.add(np.diff(times))
+    step, trained = int(steps.quantile(0.5)), bundle.row_step_ns
     if step and trained and not trained / CANDLE_FACTOR < step < trained * CANDLE_FACTOR:
         raise _misfit(bundle, f"{subject} candles of {step / 1e9:g} s", f"candles of {trained / 1e9:g} s")
 

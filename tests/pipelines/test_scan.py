@@ -13,8 +13,7 @@ from pipelines.errors import DataError
 from pipelines.panel import Panel, load_panel, panel_windows
 from pipelines.row_groups import StoredRows
 from pipelines.scan import Scan, boundaries_of, scan, split_runs
-from pipelines.splits import Cut, auto_max_gap, auto_max_gap_of, split_windows, temporal_boundaries, usual_step
-from pipelines.steps import Steps
+from pipelines.splits import Cut, split_windows, temporal_boundaries
 from pipelines.store import FeatureStore
 from pipelines.window_runs import WindowRuns
 from tests.pipelines.row_stores import FEATURES, MINUTE, gapped_store
@@ -121,20 +120,6 @@ def test_boundaries_of_any_times_are_those_of_the_list(data: st.DataObject) -> N
         told_by(lambda: boundaries_of(found, windows, span=3, **cuts)),
     ]
     assert told[0] == told[1]
-
-
-@given(steps=st.lists(st.integers(0, 10**12), max_size=60))
-def test_counted_steps_give_the_gap_of_the_list(steps: list[int]) -> None:
-    stamps = np.cumsum([0, *steps])
-    positive = [step for step in steps if step > 0]
-    expected = max(300 * SECOND, int(10 * np.quantile(positive, 0.9))) if positive else 300 * SECOND
-    assert auto_max_gap(stamps, np.array([0, len(stamps)])) == expected
-    counted = Steps()
-    for begin in range(0, len(stamps) - 1, 3):
-        counted.add(stamps[begin : begin + 4])
-    assert auto_max_gap_of(counted) == expected
-    if positive:
-        assert usual_step(stamps, np.array([0, len(stamps)])) == int(np.median(positive))
 
 
 def test_a_lookback_longer_than_every_stretch_is_named(store: FeatureStore) -> None:
