@@ -1,9 +1,10 @@
 """The rows of every symbol of a feature store as one matrix, and the windows that lie in it unbroken."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from kernels.windows import first_not_finite
 from pipelines.batches import Piece
@@ -55,6 +56,10 @@ class Panel:
     def at(self, rows: np.ndarray) -> np.ndarray:
         """Features of the rows of these numbers, (rows, features) float32, not scaled."""
         return np.asarray(self.matrix[rows])
+
+    def kept(self, blocks: Iterable[NDArray[np.generic]], dtype: DTypeLike) -> np.ndarray:
+        """Numbers that come in blocks, as one array."""
+        return np.concatenate([np.empty(0, dtype), *blocks], dtype=dtype)
 
     def session_of(self, begin: int, end: int) -> np.ndarray:
         """What tells the sessions of rows `begin` to before `end` apart."""

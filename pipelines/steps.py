@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from kernels.arrays import Integers
+from pipelines.columns import Column
 
 BLOCK_ROWS = 1 << 20
 
@@ -21,7 +22,7 @@ class Steps:
         self.lengths, self.counts = np.empty(0, np.int64), np.empty(0, np.int64)
 
     @classmethod
-    def between(cls, timestamp: Integers, offsets: Integers | Sequence[int]) -> "Steps":
+    def between(cls, timestamp: Column, offsets: Integers | Sequence[int]) -> "Steps":
         """Those of every symbol.
 
         Args:

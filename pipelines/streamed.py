@@ -16,6 +16,7 @@ from kernels.scaling import scaled_rows
 from pipelines.ahead import one_ahead
 from pipelines.batches import Piece, Turn, turns
 from pipelines.buffers import BufferPool
+from pipelines.columns import Column
 from pipelines.panel import WindowSet
 from pipelines.row_groups import StoredRows
 from pipelines.scaling import Scaler
@@ -77,7 +78,7 @@ class StreamedWindows:
         horizon: int,
         scaler: Scaler,
         targets: Targets,
-        weights: NDArray[np.float32] | None = None,
+        weights: Column | None = None,
         run_rows: int = RUN_ROWS,
     ) -> None:
         """
@@ -86,7 +87,7 @@ class StreamedWindows:
             horizon: rows after a window that its target is made of.
             targets: what the model is to output for the window whose last row it is, from the prices of rows that
                 follow one another, in float32; what lies beyond them makes no difference to windows that are used.
-            weights: (rows,) of all rows, what the window counts whose last row it is.
+            weights: (rows,) float32, of all rows, what the window counts whose last row it is.
             run_rows: of a run at most, or one row group where that is larger.
         """
         self.lookback, self.runs = lookback, runs

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arrays import Floats, Integers
+from kernels.arrays import Integers
+from pipelines.columns import Column
 from pipelines.window_runs import WindowRuns
 from stockbot.inference import BATCH_WINDOWS, OnnxModel
 from stockbot.scorecard import MODEL
@@ -44,11 +45,11 @@ def baselines(data: TrainingSet) -> dict[str, Guess]:
 
 def predictions(
     data: TrainingSet, model: OnnxModel, starts: Integers, guesses: Mapping[str, Guess]
-) -> dict[str, Floats]:
-    """What a model and each baseline say of the windows that begin there, ascending; in natural units."""
-    outputs = [model.outputs(batch.inputs) for batch in data.batches(starts, BATCH_WINDOWS)]
-    said = np.concatenate(outputs).astype(np.float64) * data.target_scale
-    return {MODEL: said, **{name: guess(starts) for name, guess in guesses.items()}}
+) -> dict[str, Column]:
+    """What a model and each baseline say of the windows that begin there, ascending; (windows,) in natural units."""
+    batches = (model.outputs(batch.inputs) for batch in data.batches(starts, BATCH_WINDOWS))
+    said = data.panel.kept((outputs.astype(np.float64) * data.target_scale for outputs in batches), np.float64)
+    return {MODEL: said, **{name: data.panel.kept([guess(starts)], np.float64) for name, guess in guesses.items()}}
 
 
 def judge(test: Mapping[str, Any]) -> str:

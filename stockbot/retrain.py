@@ -141,7 +141,7 @@ def _earned(candidate: Bundle, store: FeatureStore, artifacts: Path, config: Con
     if result.incumbent is None:
         _require_better_than_guessing(candidate)
         return "no current model"
-    comparison = compare(candidate, resolve(artifacts, result.incumbent), store)
+    comparison = compare(candidate, resolve(artifacts, result.incumbent), store, config.loader)
     result.comparison = {**asdict(comparison), "improvement": comparison.improvement if comparison.windows else None}
     reason = verdict(comparison, config.promotion)
     _require_better_than_guessing(candidate)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kernels.arrays import Floats
+from pipelines.columns import Column
 from pipelines.files import write_atomic
 from stockbot.charts import GRID, INK, LONG, MUTED, SHORT, style
 
@@ -44,7 +45,7 @@ def plot_loss(history: Sequence[Mapping[str, float]], best_epoch: int, path: Pat
     _save(figure, path)
 
 
-def plot_predictions(parts: Mapping[str, tuple[Floats, Floats]], objective: str, path: Path) -> None:
+def plot_predictions(parts: Mapping[str, tuple[Column, Column]], objective: str, path: Path) -> None:
     """For each part, what came on average where so much was predicted, above how often that was, as a PNG.
 
     Args:
@@ -54,8 +55,8 @@ def plot_predictions(parts: Mapping[str, tuple[Floats, Floats]], objective: str,
     panels = figure.subplots(2, len(parts), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [3.0, 1.0]})
     direction = objective == "direction"
     for (name, (predictions, labels)), column in zip(parts.items(), panels.T, strict=True):
-        known = np.isfinite(labels)
-        said, came = (values[known] * (1.0 if direction else 1e4) for values in (predictions, labels))
+        known = np.isfinite(labels[:])
+        said, came = (values[:][known] * (1.0 if direction else 1e4) for values in (predictions, labels))
         _draw_calibration(column[0], said, came, direction)
         _draw_counts(column[1], said, direction)
         _headline(column[0], name.capitalize(), f"{len(said):,} windows")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels.arrays import Floats
+from pipelines.columns import Column
 from pipelines.files import canonical_json, pretty_json, sha256_bytes, write_atomic
 from stockbot.run_folder import record_run
 from stockbot.run_plots import plot_loss, plot_predictions
@@ -31,7 +31,7 @@ def keep_history(run: Path, fitted: "Fitted", metrics: Mapping[str, Any]) -> Non
 
 
 def keep_model(
-    run: Path, fitted: "Fitted", onnx: bytes, predicted: Mapping[str, tuple[Floats, Floats]], objective: str
+    run: Path, fitted: "Fitted", onnx: bytes, predicted: Mapping[str, tuple[Column, Column]], objective: str
 ) -> None:
     """The hashes by which `reproduce` knows the same model again, and a picture of what it says of each part.
 

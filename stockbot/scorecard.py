@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kernels.arrays import Floats, Integers
+from pipelines.columns import Column
 from stockbot.config import Config
 from stockbot.statistics.bootstrap import CONFIDENCE, DRAWS, Figure, block_length, resampled_sums
 from stockbot.statistics.calibration import BINS, Bin, calibration_error, line, reliability
@@ -63,7 +64,7 @@ class Scorecard:
 
 
 def scorecard(
-    data: TrainingSet, starts: Integers, predictions: Mapping[str, Floats], *, config: Config, trials: int
+    data: TrainingSet, starts: Integers, predictions: Mapping[str, Column], *, config: Config, trials: int
 ) -> Scorecard:
     """Score `model` and whatever else predicted the same windows.
 
@@ -81,9 +82,9 @@ def scorecard(
     block = _block(tally, columns[MODEL], data.config.labels.horizon)
     sums = dict(zip(names, resampled_sums(grouped, block).T, strict=True))
     own = {who: {name: sums[who, name] for name in held} for who, held in columns.items()}
-    model, known = own[MODEL], np.isfinite(tally.labels)
+    model = own[MODEL]
     return Scorecard(
-        windows=int(known.sum()),
+        windows=int(model["windows"][0]),
         instants=tally.instants,
         block=block * tally.group_size,
         trials=trials,
@@ -96,8 +97,13 @@ def scorecard(
             for who, held in own.items()
             if who != MODEL
         },
-        reliability=tuple(reliability(predictions[MODEL][known], tally.labels[known])) if direction else (),
+        reliability=_reliability(predictions[MODEL][:], data.labels_of(starts)) if direction else (),
     )
+
+
+def _reliability(predictions: Floats, labels: Floats) -> tuple[Bin, ...]:
+    known = np.isfinite(labels)
+    return tuple(reliability(predictions[known], labels[known]))
 
 
 def count_runs(artifacts: Path) -> int:
@@ -107,7 +113,7 @@ def count_runs(artifacts: Path) -> int:
 
 def _block(tally: Tally, columns: Mapping[str, Floats], horizon: int) -> float:
     """Mean block length in groups: what the model's losses, hits and returns ask for, at least a label's length."""
-    longest = max(one.stop - one.start for one in tally.spans)
+    longest = int(np.diff(tally.edges).max())
     least = horizon * tally.instants / longest / tally.group_size
     wanted = [block_length(columns[name]) for name in ("loss", "hits", "pnl")]
     return float(min(max(least, 1.0, *wanted), max(tally.groups / 3.0, 1.0)))

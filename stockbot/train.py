@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.columns import Column
 from pipelines.files import pretty_json, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
@@ -164,7 +165,10 @@ def _train(
     metrics = _metrics(data, predicted, fitted, count_runs(artifacts))
     _log_metrics(log, metrics)
     keep_history(run, fitted, metrics)
-    compared = {part: (said[MODEL], data.labels_of(every)) for part, (every, said) in predicted.items()}
+    compared = {
+        part: (said[MODEL], data.panel.kept([data.labels_of(every)], np.float64))
+        for part, (every, said) in predicted.items()
+    }
     keep_model(run, fitted, model.content, compared, data.config.labels.objective)
     _write_documents(data, staging)
     manifest = _manifest(data, store, metrics, difference) | {"audit": audit, "training": fitted.about}
@@ -209,7 +213,7 @@ def _write_documents(data: TrainingSet, staging: Path) -> None:
     (staging / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
 
 
-def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
+def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[np.ndarray, dict[str, Column]]]:
     """For each part its windows, and what the model that will run, the ONNX one, and each baseline say of them."""
     guesses = baselines(data)
     predicted = {}
@@ -221,7 +225,7 @@ def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[np.ndarra
 
 def _metrics(
     data: TrainingSet,
-    predicted: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]],
+    predicted: Mapping[str, tuple[np.ndarray, Mapping[str, Column]]],
     fitted: Fitted,
     trials: int,
 ) -> dict[str, Any]:
@@ -229,9 +233,7 @@ def _metrics(
     metrics: dict[str, Any] = {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch}
     metrics["keras"] = fitted.history[fitted.best_epoch - 1]
     for part, (every, said) in predicted.items():
-        labels = data.labels_of(every)
-        known = np.isfinite(labels)
-        scores = {who: score(each[known], labels[known], data.config.labels.objective) for who, each in said.items()}
+        scores = _scores(data, every, said)
         metrics[part] = {
             "windows": len(getattr(data.split, part)),
             **scores.pop(MODEL),
@@ -239,6 +241,14 @@ def _metrics(
             "statistics": scorecard(data, every, said, config=data.config, trials=trials).to_json(),
         }
     return metrics
+
+
+def _scores(data: TrainingSet, windows: np.ndarray, said: Mapping[str, Column]) -> dict[str, dict[str, float]]:
+    """Of those windows that have a label."""
+    labels = data.labels_of(windows)
+    known = np.isfinite(labels)
+    labels = labels[known]
+    return {who: score(each[:][known], labels, data.config.labels.objective) for who, each in said.items()}
 
 
 def _log_metrics(log: RunLog, metrics: Mapping[str, Any]) -> None:

@@ -53,7 +53,7 @@ def _metrics(data: TrainingSet, fitted: Fitted) -> dict[str, Any]:
     windows = data.split.validation.starts()
     labels, objective = data.labels_of(windows), data.config.labels.objective
     said = predictions(data, OnnxModel(onnx_bytes(fitted.model)), windows, baselines(data))
-    scores = {who: score(each, labels, objective) for who, each in said.items()}
+    scores = {who: score(each[:], labels, objective) for who, each in said.items()}
     part = {"windows": len(windows), **scores.pop(MODEL), "baselines": scores}
     best = fitted.history[fitted.best_epoch - 1]
     return {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch, "keras": best, "validation": part}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.catalogue import expand
-from pipelines.splits import Scheme, iso, walk_forward
+from pipelines.scan import walk_runs
+from pipelines.splits import Scheme, iso
 from pipelines.store import FeatureStore
-from pipelines.window_runs import Parts
 from stockbot.audit import audited
 from stockbot.baselines import baselines, predictions
 from stockbot.config import Config
@@ -67,7 +67,10 @@ def walk(
         predicted.append(said)
         starts.append(tested)
     order = np.argsort(np.concatenate(starts))
-    together = {who: np.concatenate([said[who] for said in predicted])[order] for who in predicted[0]}
+    together = {
+        who: data.panel.kept([np.concatenate([said[who][:] for said in predicted])[order]], np.float64)
+        for who in predicted[0]
+    }
     card = scorecard(data, np.concatenate(starts)[order], together, config=config, trials=trials)
     return Walk(card, tuple(told))
 
@@ -75,10 +78,9 @@ def walk(
 def _fold_sets(config: Config, store: FeatureStore, folds: int, scheme: Scheme) -> Iterator[TrainingSet]:
     rows = labelled_rows(config, store, expand(config.features))
     stated = config.split.validation
-    parts = walk_forward(
-        rows.windows.starts(),
-        rows.panel.known,
-        rows.panel.offsets,
+    parts = walk_runs(
+        rows.panel,
+        rows.windows,
         span=config.windows.lookback + config.labels.horizon,
         folds=folds,
         scheme=scheme,
@@ -86,7 +88,7 @@ def _fold_sets(config: Config, store: FeatureStore, folds: int, scheme: Scheme) 
         embargo=config.split.embargo,
     )
     for split, boundaries in parts:
-        yield fitted_set(config, rows, split=Parts.of(split), boundaries=boundaries)
+        yield fitted_set(config, rows, split=split, boundaries=boundaries)
 
 
 def _told(data: TrainingSet, card: Scorecard, audit: dict[str, Any]) -> dict[str, Any]:

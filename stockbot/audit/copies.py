@@ -37,12 +37,12 @@ def _problems(data: TrainingSet, decision: np.ndarray) -> Iterator[str]:
     panel, horizon = data.panel, data.config.labels.horizon
     steps = np.unique(np.geomspace(1, horizon, AHEAD).round().astype(np.int64))
     values = panel.at(decision).astype(np.float64)
-    ahead = panel.close[decision[:, None] + steps]
-    moves = np.column_stack([data.labels[decision], np.log(ahead / panel.close[decision, None])])
+    ahead = np.column_stack([panel.close[decision + step] for step in steps])
+    moves = np.column_stack([data.labels[decision], np.log(ahead / panel.close[decision][:, None])])
     names = ["the target", *(f"the log return over {step} rows ahead" for step in steps)]
     yield from _copies(panel.features, values, names, moves)
     yield from _copies(panel.features, _ranked(values), names, _ranked(moves))
-    before = panel.close[decision[:, None] + steps - 1]
+    before = np.column_stack([panel.close[decision + step - 1] for step in steps])
     changes = values - panel.at(decision - 1)
     yield from _copies(panel.features, changes, [f"the price {step} rows ahead" for step in steps], ahead - before)
 

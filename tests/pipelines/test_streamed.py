@@ -184,7 +184,7 @@ def test_a_scaler_sees_the_rows_of_windows_once(tmp_path: Path, group: int) -> N
     starts = world.memory.runs.starts()[10:-40]
     rows = covered_rows(starts, LOOKBACK, len(world.rows))
     panel = load_panel(world.store, FEATURES)
-    blocks = list(world.rows.held_by(WindowRuns.of_starts(starts), LOOKBACK))
+    blocks = list(world.rows.held_by(WindowRuns.of_starts(starts), LOOKBACK, FEATURES))
     np.testing.assert_array_equal(np.concatenate(blocks), panel.matrix[rows])
     fitted = Scaler.fit_blocks(blocks, FEATURES)
     expected = Scaler.fit(panel.matrix[rows], FEATURES)

@@ -14,7 +14,7 @@ from pipelines.panel import load_panel, panel_windows
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle, current, list_models, resolve
 from stockbot.compare import Comparison, compare, verdict
-from stockbot.config import Config
+from stockbot.config import Config, LoaderConfig
 from stockbot.errors import ConfigError, PromotionRefusedError, StockbotError
 from stockbot.promote import promote
 from stockbot.retrain import RetrainResult, retrain_once
@@ -60,7 +60,7 @@ def test_the_same_model_again_is_no_improvement(tmp_path: Path) -> None:
     first = run(tmp_path)
     store, artifacts = FeatureStore.open(tmp_path / "store"), tmp_path / "artifacts"
     second = train(tiny_config(**LEARNS), store, artifacts)
-    comparison = compare(Bundle.load(second.path), resolve(artifacts, first.candidate), store)
+    comparison = compare(Bundle.load(second.path), resolve(artifacts, first.candidate), store, LoaderConfig())
     assert comparison.improvement == 0.0
     with pytest.raises(PromotionRefusedError, match=r"improvement 0, needed more than 0 \(promotion.min_improvement\)"):
         verdict(comparison, tiny_config().promotion)
@@ -115,7 +115,7 @@ def test_only_windows_that_neither_model_has_seen_are_compared(tmp_path: Path) -
     seen = [panel.known[starts] < bundle.manifest["data"]["test_start_ns"] for bundle in bundles]
     unseen = int((~(seen[0] | seen[1])).sum())
     assert 0 < unseen < len(starts) / 2
-    assert second.comparison["windows"] == compare(*bundles, store).windows == unseen
+    assert second.comparison["windows"] == compare(*bundles, store, LoaderConfig()).windows == unseen
 
 
 def test_a_model_promoted_meanwhile_is_not_replaced(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from pipelines.store import FeatureStore
-from stockbot.config import Config
+from stockbot.config import Config, CostsConfig
 from stockbot.evaluate import Rule, equity, score
 from stockbot.scorecard import Scorecard, count_runs, scorecard
 from stockbot.scorecard_table import table, verdicts
@@ -185,6 +185,19 @@ def test_many_instants_are_summed_in_groups_and_nothing_is_lost(
     coarse = scorecard(data, data.split.train.starts(), said, config=data.config, trials=1)
     assert values(coarse) == pytest.approx(values(fine))
     assert coarse.block > coarse.instants / 50
+
+
+@pytest.mark.parametrize("objective", ["regression", "direction"])
+def test_figures_do_not_depend_on_blocks(
+    wave_store: FeatureStore, monkeypatch: pytest.MonkeyPatch, objective: str
+) -> None:
+    data = make_training_set(tiny_config(labels__objective=objective), wave_store)
+    starts = data.split.train.starts()
+    said = {"model": np.random.default_rng(0).uniform(-0.01, 1.01, len(starts))}
+    config = data.config.model_copy(update={"costs": CostsConfig(fee_bps=3.0, slippage_bps=1.0)})
+    whole = scorecard(data, starts, said, config=config, trials=1)
+    monkeypatch.setattr("pipelines.columns.BLOCK_ROWS", 7)
+    assert values(scorecard(data, starts, said, config=config, trials=1)) == pytest.approx(values(whole), nan_ok=True)
 
 
 def test_every_run_counts_as_a_trial(tmp_path: Path) -> None:
