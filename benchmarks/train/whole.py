@@ -24,8 +24,6 @@ _SETTINGS = {
     "model.factory": "linear",  # what is measured is the data's way to a model
     "training.epochs": 1,
     "training.batch_size": 1024,
-    "split.validation": 0.02,
-    "split.test": 0.02,
     "loader.budget": "64MB",
 }
 
