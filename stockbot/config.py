@@ -185,6 +185,7 @@ class TrainingConfig(_Section):
     accumulate: int = Field(1, ge=1)
     xla: Literal["auto"] | bool = "auto"
     checkpoint_steps: int = Field(500, ge=1)
+    worker_wait: Duration = "5m"
     audit: bool = True
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from pipelines.columns import Column
 from pipelines.files import pretty_json, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
+from stockbot.agreed import meet_workers
 from stockbot.audit import audited
 from stockbot.baselines import baselines, judge, predictions
 from stockbot.config import Config
@@ -107,17 +108,22 @@ def assist(
     config: Config,
     store: FeatureStore,
     *,
+    device: str = "auto",
     run: Path | None = None,
     report: Callable[[str], None] | None = None,
 ) -> None:
     """Train as one of several workers that is not the first, which alone keeps and seals what comes out.
 
     Args:
+        device: as `train` takes it.
         run: the folder of a run to go on with, which this process must be able to read; None for a new one.
     """
-    data = make_training_set(config, store)
+    require_devices(device)
+    with meet_workers(config, store, run) as begin:
+        data = make_training_set(config, store)
+        begin()
     with tempfile.TemporaryDirectory() as folder:
-        fit_model(data, Path(folder), run=run, report=report)
+        fit_model(data, Path(folder), device=device, run=run, report=report)
 
 
 def _run(
@@ -152,13 +158,10 @@ def _train(
 ) -> TrainResult:
     run = log.path.parent
     require_devices(device)  # before the work that they are for
-    data = make_training_set(config, store)
-    record_origin(run, data.config, store, device)
-    about = data.describe()
-    log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
-    log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
-    log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
-    audit = audited(data, store, log.line)
+    with meet_workers(config, store, run) as begin:
+        data = _prepared(config, store, log=log, device=device)
+        audit = audited(data, store, log.line)
+        begin()
     fitted = fit_model(data, staging, device=device, run=run, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
     predicted = _predicted(data, model)
@@ -175,6 +178,16 @@ def _train(
     (staging / LOG).write_bytes(log.path.read_bytes())
     model_id, path = seal(staging, artifacts / "models", manifest)
     return TrainResult(model_id, path, run, manifest, metrics)
+
+
+def _prepared(config: Config, store: FeatureStore, *, log: RunLog, device: str) -> TrainingSet:
+    data = make_training_set(config, store)
+    record_origin(log.path.parent, data.config, store, device)
+    about = data.describe()
+    log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
+    log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
+    log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
+    return data
 
 
 def _write_onnx(data: TrainingSet, fitted: Fitted, staging: Path) -> tuple[OnnxModel, float]:

@@ -124,6 +124,15 @@ def test_killed_it_ends_with_the_same_bits(wave_store: FeatureStore, tmp_path: P
     assert list((tmp_path / "runs").glob(".tmp-*")) == []
 
 
+def test_with_xla_it_ends_with_the_same_bits(wave_store: FeatureStore, tmp_path: Path) -> None:
+    config = tiny_config(
+        model__dropout=0.3, training__epochs=3, training__checkpoint_steps=2, training__xla=True, model__lstm_units=[5]
+    )
+    undisturbed = train_on(config, wave_store, tmp_path / "undisturbed", [])
+    assert undisturbed.manifest["training"]["xla"] is True
+    assert_same(train_on(config, wave_store, tmp_path / "killed", [5, 4]), undisturbed)
+
+
 def test_a_run_that_is_done_or_never_trained_is_not_resumed(
     wave_store: FeatureStore, tmp_path: Path, undisturbed: TrainResult
 ) -> None:
@@ -143,7 +152,7 @@ def interrupted(store: FeatureStore, artifacts: Path, **changes: object) -> tupl
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config, store, artifacts, progress=progress)
+        train(config, store, artifacts, device="cpu:0", progress=progress)
     return last_run(artifacts), config
 
 
@@ -171,6 +180,9 @@ def test_a_checkpoint_of_other_devices_is_refused(wave_store: FeatureStore, tmp_
     checkpoints.save(position, arrays, {**identity, "replicas": 2})
     with pytest.raises(ArtifactError, match=r"--resume: the run trained as .*'replicas': 2.* use the same devices"):
         resume(run, config, wave_store)
+    checkpoints.save(position, arrays, {**identity, "kind": "GPU"})
+    with pytest.raises(ArtifactError, match=r"trained as .*'kind': 'GPU'.* this process would as .*'kind': 'CPU'"):
+        resume(run, config, wave_store)
 
 
 def test_a_run_at_work_is_not_resumed(wave_store: FeatureStore, tmp_path: Path) -> None:
@@ -182,15 +194,19 @@ def test_a_run_at_work_is_not_resumed(wave_store: FeatureStore, tmp_path: Path) 
 def test_the_command_goes_on_with_a_run_and_its_settings(
     wave_store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, _ = interrupted(wave_store, tmp_path)
+    run, config = interrupted(wave_store, tmp_path)
     with pytest.raises(SystemExit) as ended:
         main(["train", "--resume", run.name, "--artifacts", str(tmp_path), "--epochs", "9"])
     assert ended.value.code == 2
     assert "--resume: the run goes on with its own settings, received training.epochs" in capsys.readouterr().err
     main(["train", "--resume", "latest", "--artifacts", str(tmp_path), "--json"])
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["run"] == str(run)
+    resumed = json.loads(captured.out)
+    assert resumed["run"] == str(run)
     assert "resumed at epoch 1 step 4" in captured.err
+    assert json.loads((run / "run.json").read_text())["device"] == "cpu:0"  # as it began
+    undisturbed = train(config, wave_store, tmp_path / "undisturbed")
+    assert weights(Path(resumed["path"]), "final_model.keras") == weights(undisturbed.path, "final_model.keras")
 
 
 def test_a_run_is_found_by_its_beginning(tmp_path: Path) -> None:
