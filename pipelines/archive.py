@@ -405,7 +405,8 @@ class _ArchiveBuild:
 
     def _report(self, store: FeatureStore, skipped: int) -> BuildReport:
         manifest = store.manifest
-        described = [(source.path.name, source.entry.get("description", "known")) for source in self.inventory.sources]
+        read = [source for source in self.inventory.sources if source.entry["mode"] != "broken"]
+        described = [(source.path.name, source.entry.get("description", "known")) for source in read]
         return BuildReport(
             store=store,
             rows_in=manifest["rows_in"],

@@ -19,7 +19,7 @@ from pipelines.making import Kind, Named, Record
 from pipelines.parts import Entry
 from pipelines.planning import Work
 from pipelines.runs import UnreadableError, read_spilled
-from pipelines.schema import SourceHints
+from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.cadence import check_one_length
 from pipelines.store import FeatureStore
 from pipelines.streaming import LASTS, journal_name
@@ -147,7 +147,7 @@ class Inventory:
         there = self.base.path if self.base else self.root
         folders = [self.root if (self.root / item["path"]).exists() else there for item in items]
         contents = [Entry.of(item).read(folder / item["path"]) for folder, item in zip(folders, items, strict=True)]
-        return pl.concat([pl.read_parquet(content) for content in contents])
+        return pl.concat([empty_rejected(), *(pl.read_parquet(content) for content in contents)])
 
     def read_whole(self, source: Source) -> None:
         """A file that was out of order, or of several symbols, is sorted first; what was made of it does not stand."""

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import DamagedError, DataError
+from pipelines.errors import DamagedError
 from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.payloads import Format, check_characters, first_text
 from pipelines.sources.table import RawTable, typed_table
@@ -188,7 +188,7 @@ class _ColumnStream:
         """As `Stream`; read when it is asked for."""
         first = next(self._frames(self._rows.names, HEAD_ROWS), None)
         if first is None:
-            raise DataError(f"{self._path}: the {self._layout} file has no rows; expected at least one row of data")
+            raise DamagedError(f"{self._path}: the {self._layout} file has no rows; expected at least one row of data")
         return typed_table(str(self._path), first, self._layout)
 
     def rows_before(self, position: int, stamp: int) -> int:
