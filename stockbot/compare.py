@@ -93,5 +93,6 @@ def _decisions(data: TrainingSet, cut: int) -> WindowRuns:
 
 
 def _score(bundle: Bundle, data: TrainingSet, decisions: Integers, labels: Floats) -> dict[str, float]:
-    said = predictions(data, bundle.model, decisions - bundle.lookback + 1, {})[MODEL]
+    windows = WindowRuns.of_starts(decisions - bundle.lookback + 1)
+    said = predictions(data, bundle.model, windows, {})[MODEL]
     return score(said[:], labels, bundle.objective)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arrays import Floats, Integers
+from kernels.arrays import Floats
 from pipelines.columns import Column
+from pipelines.window_runs import WindowRuns
 from stockbot.config import Config
 from stockbot.statistics.bootstrap import CONFIDENCE, DRAWS, Figure, block_length, resampled_sums
 from stockbot.statistics.calibration import BINS, Bin, calibration_error, line, reliability
@@ -64,17 +65,17 @@ class Scorecard:
 
 
 def scorecard(
-    data: TrainingSet, starts: Integers, predictions: Mapping[str, Column], *, config: Config, trials: int
+    data: TrainingSet, runs: WindowRuns, predictions: Mapping[str, Column], *, config: Config, trials: int
 ) -> Scorecard:
     """Score `model` and whatever else predicted the same windows.
 
     Args:
-        starts: (windows,) int64, first row of each window, ascending, such as `TrainingSet.all_windows` gives.
+        runs: the windows, ascending, such as `TrainingSet.all_windows` gives.
         predictions: (windows,) float64 in natural units, all finite, of `model` and of each baseline.
         config: its `live` and `costs` say how a prediction becomes a position and what that costs.
         trials: runs that were made, this one included.
     """
-    tally = Tally.of(data, starts)
+    tally = Tally.of(data, runs)
     direction = data.config.labels.objective == "direction"
     columns = {who: columns_of(tally, said, config, direction) for who, said in predictions.items()}
     names = [(who, name) for who, held in columns.items() for name in held]
@@ -97,7 +98,7 @@ def scorecard(
             for who, held in own.items()
             if who != MODEL
         },
-        reliability=_reliability(predictions[MODEL][:], data.labels_of(starts)) if direction else (),
+        reliability=_reliability(predictions[MODEL][:], data.labels_of(runs.starts())) if direction else (),
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kernels.arrays import Floats, Integers
 from pipelines.columns import Column, blocks_of
+from pipelines.window_runs import WindowRuns
 from stockbot.config import Config, CostsConfig
 from stockbot.evaluate import Rule, equity, losses
 from stockbot.statistics.calibration import BINS, bin_of
@@ -31,14 +32,14 @@ class Tally:
     """The rows on which a position may stand, and which of them decide.
 
     Attributes:
-        data, starts: the windows. spans: for each symbol with windows, its stretch of the panel's rows, from its first
+        data, runs: the windows. spans: for each symbol with windows, its stretch of the panel's rows, from its first
             decision to the row after its last. edges: (spans + 1,) of all these rows, the first of each span.
         instant: (rows,) number of the time at which each was known. rank_of_move: (windows,), central.
         group_size: instants of a group. years: that the rows span.
     """
 
     data: TrainingSet
-    starts: Integers
+    runs: WindowRuns
     spans: tuple[slice, ...]
     edges: Integers
     instant: NDArray[np.int32]
@@ -48,8 +49,8 @@ class Tally:
     years: float
 
     @classmethod
-    def of(cls, data: TrainingSet, starts: Integers) -> "Tally":
-        known, spans = data.panel.known, _spans(data, starts)
+    def of(cls, data: TrainingSet, runs: WindowRuns) -> "Tally":
+        known, spans = data.panel.known, _spans(data, runs)
         edges = np.cumsum([0, *(span.stop - span.start for span in spans)])
         times = np.unique(np.concatenate([known[span] for span in spans]))
         instant = np.empty(edges[-1], np.int32)
@@ -59,12 +60,12 @@ class Tally:
                 instant[edge + part.start : edge + part.stop] = np.searchsorted(times, stamps)
         return cls(
             data=data,
-            starts=starts,
+            runs=runs,
             spans=spans,
             edges=edges,
             instant=instant,
             instants=len(times),
-            rank_of_move=_central_ranks(_moves(data, starts)),
+            rank_of_move=_central_ranks(_moves(data, runs)),
             group_size=-(-len(times) // MOST_GROUPS),
             years=float(times[-1] - times[0]) / YEAR_NS,
         )
@@ -74,9 +75,9 @@ class Tally:
         """How many groups of instants."""
         return -(-self.instants // self.group_size)
 
-    def decisions(self, part: slice) -> Integers:
-        """Which of the rows some windows decide at."""
-        decision = self.starts[part] + self.data.config.windows.lookback - 1
+    def decisions(self, starts: Integers) -> Integers:
+        """Which of the rows the windows decide at that begin there."""
+        decision = starts + self.data.config.windows.lookback - 1
         span = np.searchsorted([span.start for span in self.spans], decision, side="right") - 1
         return np.asarray(decision + (self.edges[:-1] - [span.start for span in self.spans])[span])
 
@@ -90,32 +91,33 @@ def columns_of(tally: Tally, predictions: Column, config: Config, direction: boo
     sums: dict[str, Floats] = {}
     position = np.zeros(len(tally.instant), np.int8)
     rank = _central_ranks(predictions[:])
-    for part in blocks_of(len(tally.starts)):
-        said, decisions = predictions[part], tally.decisions(part)
+    for part in blocks_of(len(tally.runs)):
+        said, starts = predictions[part], tally.runs.starts(part.start, part.stop)
+        decisions = tally.decisions(starts)
         position[decisions] = Rule.of(config).positions(said)
         group = tally.instant[decisions] // tally.group_size
         held = {"predicted": np.ones(len(said)), **_products("rank", rank[part], tally.rank_of_move[part])}
-        held |= _of_labels(said, tally.data.labels_of(tally.starts[part]), direction)
+        held |= _of_labels(said, tally.data.labels_of(starts), direction)
         for name, values in held.items():
             sums.setdefault(name, np.zeros(tally.groups))
             sums[name] += np.bincount(group, values, tally.groups)
     return sums | {name: tally.of_instants(values) for name, values in _traded(tally, position, config.costs)}
 
 
-def _spans(data: TrainingSet, starts: Integers) -> tuple[slice, ...]:
-    decision = data.config.windows.lookback - 1
-    places = np.searchsorted(starts + decision, data.panel.offsets)
+def _spans(data: TrainingSet, runs: WindowRuns) -> tuple[slice, ...]:
+    decisions = runs.moved(data.config.windows.lookback - 1)
+    places = np.searchsorted(decisions.first, data.panel.offsets)
     return tuple(
-        slice(int(starts[begin]) + decision, int(starts[end - 1]) + decision + 2)
+        slice(int(decisions.first[begin]), int(decisions.ends[end - 1]) + 1)
         for begin, end in pairwise(places)
         if begin < end
     )
 
 
-def _moves(data: TrainingSet, starts: Integers) -> Floats:
-    close, horizon, moves = data.panel.close, data.config.labels.horizon, np.empty(len(starts))
-    for part in blocks_of(len(starts)):
-        decision = starts[part] + data.config.windows.lookback - 1
+def _moves(data: TrainingSet, runs: WindowRuns) -> Floats:
+    close, horizon, moves = data.panel.close, data.config.labels.horizon, np.empty(len(runs))
+    for part in blocks_of(len(runs)):
+        decision = runs.starts(part.start, part.stop) + data.config.windows.lookback - 1
         moves[part] = np.log(close[decision + horizon] / close[decision])
     return moves
 

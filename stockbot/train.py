@@ -14,6 +14,7 @@ from pipelines.columns import Column
 from pipelines.files import pretty_json, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
+from pipelines.window_runs import WindowRuns
 from stockbot.agreed import meet_workers
 from stockbot.audit import audited
 from stockbot.baselines import baselines, judge, predictions
@@ -169,7 +170,7 @@ def _train(
     _log_metrics(log, metrics)
     keep_history(run, fitted, metrics)
     compared = {
-        part: (said[MODEL], data.panel.kept([data.labels_of(every)], np.float64))
+        part: (said[MODEL], data.panel.kept([data.labels_of(every.starts())], np.float64))
         for part, (every, said) in predicted.items()
     }
     keep_model(run, fitted, model.content, compared, data.config.labels.objective)
@@ -215,7 +216,7 @@ def _spread_windows(data: TrainingSet) -> np.ndarray:
     numbers = np.unique(np.linspace(0, before[-1] - 1, CHECKED_WINDOWS).astype(np.int64))
     own = [numbers[(numbers >= first) & (numbers < end)] - first for first, end in pairwise(before)]
     starts = np.sort(np.concatenate([part.at(mine) for part, mine in zip(parts, own, strict=True)]))
-    return next(data.batches(starts, len(starts))).inputs
+    return next(data.batches(WindowRuns.of_starts(starts), len(starts))).inputs
 
 
 def _write_documents(data: TrainingSet, staging: Path) -> None:
@@ -226,19 +227,19 @@ def _write_documents(data: TrainingSet, staging: Path) -> None:
     (staging / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
 
 
-def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[np.ndarray, dict[str, Column]]]:
+def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[WindowRuns, dict[str, Column]]]:
     """For each part its windows, and what the model that will run, the ONNX one, and each baseline say of them."""
     guesses = baselines(data)
     predicted = {}
     for part, runs in {"validation": data.split.validation, "test": data.split.test}.items():
-        every = data.all_windows(runs).starts()
+        every = data.all_windows(runs)
         predicted[part] = (every, predictions(data, model, every, guesses))
     return predicted
 
 
 def _metrics(
     data: TrainingSet,
-    predicted: Mapping[str, tuple[np.ndarray, Mapping[str, Column]]],
+    predicted: Mapping[str, tuple[WindowRuns, Mapping[str, Column]]],
     fitted: Fitted,
     trials: int,
 ) -> dict[str, Any]:
@@ -256,9 +257,9 @@ def _metrics(
     return metrics
 
 
-def _scores(data: TrainingSet, windows: np.ndarray, said: Mapping[str, Column]) -> dict[str, dict[str, float]]:
+def _scores(data: TrainingSet, windows: WindowRuns, said: Mapping[str, Column]) -> dict[str, dict[str, float]]:
     """Of those windows that have a label."""
-    labels = data.labels_of(windows)
+    labels = data.labels_of(windows.starts())
     known = np.isfinite(labels)
     labels = labels[known]
     return {who: score(each[:][known], labels, data.config.labels.objective) for who, each in said.items()}

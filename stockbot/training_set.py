@@ -97,10 +97,9 @@ class TrainingSet:
         blocks = zip(*(made[kind]() for kind in kinds), strict=True)
         return self.windows(runs, self.panel.kept((np.prod(each, axis=0) for each in blocks), np.float32))
 
-    def batches(self, starts: Integers, size: int) -> Iterator[Batch]:
-        """The windows that begin there, ascending, so many at once; each is to be used before the next is taken."""
-        loader = WindowLoader(self.windows(WindowRuns.of_starts(starts)), batch_size=size, seed=None)
-        return loader.batches()
+    def batches(self, runs: WindowRuns, size: int) -> Iterator[Batch]:
+        """These windows, ascending, so many at once; each is to be used before the next is taken."""
+        return WindowLoader(self.windows(runs), batch_size=size, seed=None).batches()
 
     def decided(self, runs: WindowRuns) -> Iterator[tuple[Integers, NDArray[np.float32]]]:
         """First rows of some windows, and the scaled rows (windows, features) at which they decide, block by block."""

@@ -27,12 +27,12 @@ def score_unseen(bundle: Bundle, store: FeatureStore, *, config: Config, trials:
     """
     require_store(store, bundle)
     data = unseen_set(bundle, store, config.loader)
-    starts = data.all_windows(data.split.test).starts()
+    runs = data.all_windows(data.split.test)
     guesses = baselines(data)
     if len(data.split.train) == 0:
         del guesses["least_squares"]
-    said = predictions(data, bundle.model, starts, guesses)
-    return scorecard(data, starts, said, config=config, trials=trials)
+    said = predictions(data, bundle.model, runs, guesses)
+    return scorecard(data, runs, said, config=config, trials=trials)
 
 
 def unseen_set(bundle: Bundle, store: FeatureStore, loader: LoaderConfig) -> TrainingSet:

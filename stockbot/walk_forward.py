@@ -12,6 +12,7 @@ from pipelines.catalogue import expand
 from pipelines.scan import walk_runs
 from pipelines.splits import Scheme, iso
 from pipelines.store import FeatureStore
+from pipelines.window_runs import WindowRuns
 from stockbot.audit import audited
 from stockbot.baselines import baselines, predictions
 from stockbot.config import Config
@@ -54,24 +55,25 @@ def walk(
     Raises:
         DataError: too few windows. AuditError: something of the future may reach a fold.
     """
-    predicted, told, starts = [], [], []
+    predicted, told, runs = [], [], []
     for number, data in enumerate(_fold_sets(with_store_bars(config, store), store, folds, scheme), start=1):
         audit = audited(data, store, report)
         with tempfile.TemporaryDirectory() as folder:
             model = OnnxModel(onnx_bytes(fit_model(data, Path(folder), device=device, report=report).model))
-        tested = data.all_windows(data.split.test).starts()
+        tested = data.all_windows(data.split.test)
         said = predictions(data, model, tested, baselines(data))
         card = scorecard(data, tested, said, config=config, trials=trials)
         told.append(_told(data, card, audit))
         report(f"fold {number} of {folds}  {_line(told[-1])}")
         predicted.append(said)
-        starts.append(tested)
-    order = np.argsort(np.concatenate(starts))
+        runs.append(tested)
+    starts = np.concatenate([tested.starts() for tested in runs])
+    order = np.argsort(starts)
     together = {
         who: data.panel.kept([np.concatenate([said[who][:] for said in predicted])[order]], np.float64)
         for who in predicted[0]
     }
-    card = scorecard(data, np.concatenate(starts)[order], together, config=config, trials=trials)
+    card = scorecard(data, WindowRuns.of_starts(starts[order]), together, config=config, trials=trials)
     return Walk(card, tuple(told))
 
 

@@ -157,6 +157,7 @@ def test_a_value_that_is_not_finite_once_scaled_is_named(tmp_path: Path) -> None
     streamed = StreamedWindows(
         world.rows, world.memory.runs, lookback=LOOKBACK, horizon=HORIZON, scaler=tiny, targets=targets
     )
+    streamed.require_finite(FEATURES, str)
     with pytest.raises(DataError, match=r"rsi_wilder_5 of AAA at 2024-01-01T00:00:05Z is inf, expected a finite num"):
         copied(WindowLoader(streamed, batch_size=8, seed=None))
 

@@ -118,6 +118,18 @@ def test_only_windows_that_neither_model_has_seen_are_compared(tmp_path: Path) -
     assert second.comparison["windows"] == compare(*bundles, store, LoaderConfig()).windows == unseen
 
 
+def test_rows_that_do_not_fit_into_memory_are_never_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(store: FeatureStore, features: list[str]) -> None:
+        raise AssertionError("rows of the whole store were loaded")
+
+    monkeypatch.setattr("stockbot.training_set.load_panel", refuse)
+    config = tiny_config(**LEARNS, loader__budget="0MB")
+    assert run(tmp_path, config=config).outcome == "promoted"
+    second = run(tmp_path, rows=slice(250, 400), config=config)
+    assert second.comparison["windows"] >= 20
+    assert second.outcome in ("promoted", "refused")
+
+
 def test_a_model_promoted_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     first = run(tmp_path)
     with pytest.raises(PromotionRefusedError, match=r"the current model became .* while .* was compared with None"):
