@@ -21,6 +21,7 @@ from pipelines.objects import Location
 from pipelines.parquet_writer import Columns, Encoding, Kind, ParquetWriter
 
 RETIRED = "_retired"
+_LONGEST = 220  # bytes of a symbol's folder: names of files add up to 31, and most systems end them at 255
 
 Period = Literal["day", "month", "year"]
 
@@ -87,6 +88,16 @@ class Entry:
 def symbol_folder(symbol: str) -> str:
     """The Hive folder of a symbol; characters that a path cannot hold are percent-encoded."""
     return f"symbol={quote(symbol, safe='^')}"
+
+
+def require_short(symbol: str, path: Path) -> None:
+    """Raises DataError when no file can be named after a symbol of the source at `path`."""
+    if len(symbol_folder(symbol)) > _LONGEST:
+        raise DataError(
+            f"{path}: a symbol of {len(symbol)} characters, {symbol[:40]!r} ..., is too long to name a file; expected "
+            f"at most {_LONGEST - len(symbol_folder(''))} bytes, percent-encoded: is it the column of symbols? choose "
+            "another one with --column symbol=NAME"
+        )
 
 
 class PartFile:

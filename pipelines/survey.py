@@ -31,7 +31,7 @@ from pipelines.sources.cadence import measure_steps
 from pipelines.sources.payloads import Format, detect_format
 from pipelines.sources.reading import read_file
 from pipelines.sources.settled import Settled, settle
-from pipelines.sources.streams import open_stream
+from pipelines.sources.streams import HEAD_BYTES, open_stream
 from pipelines.sources.wide import unpivot
 
 SPILL = "_spill"
@@ -129,6 +129,8 @@ def look_into(
     if begun is not None:
         settled, head = begun
         told = {"flavour": settled.mapping.flavour, "description": settled.description}
+        if kind == "text":  # whose lines are about as long as the first ones
+            rows = source.stamp.size * len(head) // min(source.stamp.size, HEAD_BYTES)
         if streams and _can_stream(head):
             entry = _streamed(head, **told) | {"rows": rows, "is_small": not is_large}
             return replace(source, entry=entry, settled=settled)

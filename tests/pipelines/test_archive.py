@@ -415,3 +415,26 @@ def test_a_page_of_parquet_that_its_checksum_denies_is_damage(tmp_path: Path) ->
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet file .*CRC"):
         build_archive(request(tmp_path / "in", tmp_path / "out"))
+
+
+def test_a_symbol_too_long_to_name_a_file_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    rows = ticks(100)
+    csv(tmp_path / "in" / "a.csv", rows.with_columns(symbol=pl.lit("S" * 213)))
+    assert build_archive(request(tmp_path / "in", tmp_path / "out")).store.symbols == ["S" * 213]
+    csv(tmp_path / "in" / "b.csv", rows.with_columns(pl.col("timestamp") + 10**15, symbol=pl.lit("\u00fc" * 40)))
+    with pytest.raises(
+        DataError, match=r"b\.csv: a symbol of 40 characters, '\u00fc{40}' .*, is too long to name a file; "
+    ):
+        build_archive(request(tmp_path / "in", tmp_path / "other"))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("note", ["", "of some words that make lines long"])
+def test_how_many_rows_a_large_text_has_is_foretold(tmp_path: Path, note: str) -> None:
+    rows = ticks(60_000, step_ns=10**9).with_columns(note=pl.lit(note))
+    csv(tmp_path / "in" / "a.csv", rows)
+    told: list[int] = []
+    build_archive(
+        request(tmp_path / "in", tmp_path / "out", advanced=lambda done, total, partitions: told.append(total))
+    )
+    assert told[0] == pytest.approx(len(rows), rel=0.03)
