@@ -123,7 +123,8 @@ def archive(tmp_path: Path, small: None, mode: str) -> Path:
     parquet(folder / "0" / "AAA.parquet", frame[:600])
     if mode == "none":
         bad = pl.int_range(len(frame)) % 3 == 2
-        parquet(folder / "2" / "AAA.parquet", frame.with_columns(price=pl.when(bad).then(-1.0).otherwise("price"))[600:])
+        later = frame.with_columns(price=pl.when(bad).then(-1.0).otherwise("price"))[600:]
+        parquet(folder / "2" / "AAA.parquet", later)
     else:
         csv(folder / "1" / "AAA.csv", frame[600:].with_columns(volume=-1.0))
         csv(folder / "2" / "AAA.csv", frame[600:])
