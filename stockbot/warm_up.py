@@ -50,7 +50,8 @@ def _compile_the_rest() -> None:
         kernels.gather_windows(np.zeros((3, 1), dtype), np.zeros(1, np.int64), 2)
         split_bytes(np.zeros(3, dtype))
     pack_deltas(timestamp)
-    row_sum(price)
+    for held in (price, np.frombuffer(price.tobytes())):  # what Polars lends is read-only
+        row_sum(held)
 
 
 def _compile_stream(config: Config) -> None:
