@@ -539,6 +539,11 @@ def split_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.concatenate([values.view(np.uint8)[byte :: values.itemsize] for byte in range(values.itemsize)])
 
 
+def row_sum(values: NDArray[Any], first: int = 0) -> int:
+    words = enumerate(values.view(np.uint64).tolist(), first)
+    return int(sum((2 * row + 1) * (word ^ (word >> 29)) for row, word in words) % 2**64)
+
+
 def pack_deltas(values: Integers) -> NDArray[np.uint8]:
     numbers = values.tolist()
     encoded = _varint(BLOCK) + _varint(PARTS) + _varint(len(numbers)) + _varint(_zigzag(numbers[0] if numbers else 0))

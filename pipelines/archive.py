@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from kernels.arrays import Floats
 from pipelines import ledger
 from pipelines import store as stores
 from pipelines.bars import BarSpec
@@ -194,7 +195,7 @@ class _ArchiveBuild:
         if held["source_kind"] == "ticks":
             asked["bars"] = _plain(asdict(request.bars))
         other = [name for name, value in asked.items() if held[name] != value]
-        if not other and not request.plan.fits(base.saved_state(base.symbols[0])["features"]):
+        if not other and not all(map(request.plan.fits, _features_state(base))):
             other = ["versions of its features"]
         if other:
             raise DataError(
@@ -448,6 +449,13 @@ def _differences(held: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[
             yield from _differences(was, {**dict.fromkeys(was), **now})
         elif was != now and not isinstance(now, list):
             yield name, was, now
+
+
+def _features_state(base: FeatureStore) -> list[Floats]:
+    """The state of the features after some partition; none if all were lost, which are made anew then."""
+    states = (part["state"] for part in base.manifest["partitions"])
+    there = next((item for item in states if base.locate(item["path"]).is_file()), None)
+    return [] if there is None else [base.state_in(there)["features"]]
 
 
 def _plain(value: Any) -> Any:

@@ -2,8 +2,9 @@
 reader where the files would be.
 
 A read begins with the state before the first partition that it needs, takes the input of these partitions from the
-store, or from the sources where they lie, and stops when it is past the last row. Each partition that was run to its
-end must have come to the state that was saved when it was built.
+store, or from the sources where they lie, and stops when it is past the last row. What is computed of input is handed
+out when the input has the sums that were noted when the store was built; and each partition that is run to its end must
+come to the state that was saved then.
 """
 
 from collections import deque
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
+from kernels.arrays import Floats
 from pipelines import parts
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
@@ -35,18 +37,52 @@ from pipelines.survey import Source, Stamp
 if TYPE_CHECKING:
     from pipelines.store import FeatureStore
 
+_MEND = "the store keeps no rows of its own: put it back, or run build-features on the archive as it is now"
 
-@dataclass
+
+@dataclass(kw_only=True)
 class _Reader(Place):
-    """Takes finished rows in the place of a store; `expected` are the records that they must lead to, by period."""
+    """Takes finished rows in the place of a store.
 
-    expected: Mapping[str, Record] = field(default_factory=dict)
+    Attributes:
+        expected: the records that they must lead to, by period. read_state: what the store saved.
+        rows: what may be handed out. waiting: what was computed of input of which no sum is known yet.
+        problem: what is wrong with the partition that came last.
+    """
+
+    expected: Mapping[str, Record]
+    read_state: Callable[[Mapping[str, Any]], dict[str, Floats]]
     rows: deque[Columns] = field(default_factory=deque)
+    waiting: list[Columns] = field(default_factory=list)
     problem: DataError | None = None
+    _is_proven: bool = False
+
+    def state_of(self, record: Record) -> dict[str, Floats]:
+        """As `Place`: also of a store that was brought up to date since it was opened."""
+        return self.read_state(record["state"])
 
     def tally(self, symbol: str, key: str, making: Making) -> parts.Tally:
-        """As `Place`: hands the rows to the reader."""
-        return parts.Tally(symbol, key, self.rows.append)
+        """As `Place`: hands the rows to the reader. Input that the store holds was hashed when it was read."""
+        self._is_proven = making.materialize == "input"
+        return parts.Tally(symbol, key, self._take)
+
+    def _take(self, columns: Columns) -> None:
+        (self.rows if self._is_proven else self.waiting).append(columns)
+
+    def enter_sums(self, record: Record, sums: Sequence[str], *, whole: bool) -> None:
+        """As `Place`: what came before a sum that is the expected one may be handed out.
+
+        Raises:
+            DataError: it is another one.
+        """
+        super().enter_sums(record, sums, whole=whole)
+        received = record["sums"]
+        if received != self.expected[record["date"]]["sums"][: len(received)]:
+            raise self._otherwise(record)
+        if sums or whole:
+            self.rows.extend(self.waiting)
+            self.waiting.clear()
+            self._is_proven = whole
 
     def keep_state(self, symbol: str, state: bytes) -> Entry:
         """As `Place`: nothing is saved."""
@@ -63,10 +99,14 @@ class _Reader(Place):
     def check(self, record: Record) -> None:
         """Note a partition that came out otherwise than when it was built."""
         if record["state"]["sha256"] != self.expected[record["date"]]["state"]["sha256"]:
-            self.problem = DataError(
-                f"{self.base}: {record['symbol']} from {record['date']} on comes out otherwise than when the store was "
-                "built: a source was altered and kept its size and time; see stockbot-hp verify, then build-features"
-            )
+            self.problem = self._otherwise(record)
+
+    def _otherwise(self, record: Record) -> DataError:
+        return DataError(
+            f"{self.base}: {record['symbol']} from {record['date']} on comes out otherwise than when the store was "
+            "built, though what it is computed from is the same: expected the version that built it; run "
+            "build-features --overwrite"
+        )
 
 
 class ComputedRows:
@@ -99,21 +139,28 @@ class ComputedRows:
         making = self._making
         if making.materialize == "input":
             making = replace(making, quality=Quality())  # what is held against rows was held against these
-        reader = _Reader(Path(), self._path, lambda record: None, lambda rows: None)
-        reader.expected = {record["date"]: record for record in (*before, *records)}
+        reader = _Reader(
+            Path(),
+            self._path,
+            lambda record: None,
+            lambda rows: None,
+            expected={record["date"]: record for record in (*before, *records)},
+            read_state=self._store.state_in,
+        )
         reader.finished = reader.check
         build = SymbolBuild(reader, symbol, making, FeaturePlan(making.features), before)
+        sources: Sequence[Source] = ()
         if making.materialize == "input":
             pieces = self._kept(records)
         else:
             task = self._task(symbol, before, records)
-            build.sources, build.files = task.names, task.files
+            build.sources, build.files, sources = task.names, task.files, task.sources
             pieces = _pieces(task, parts.period_end(records[-1]["date"], making.period))
-        with closing(read_ahead(pieces)) as ahead:
-            for _ in build.steps(ahead, last=records[-1]["is_last"]):
-                yield from _drained(reader.rows)
-                if reader.problem is not None:
-                    raise reader.problem
+        try:
+            yield from _computed(build, reader, pieces, last=records[-1]["is_last"])
+        except DataError:
+            _require_unaltered(sources)
+            raise
 
     def _kept(self, records: Sequence[Record]) -> Iterator[Piece]:
         """The input that the store holds; a partition may have none, and still finish what came before it."""
@@ -141,10 +188,21 @@ class ComputedRows:
     def problems(self) -> Iterator[str]:
         """What is wrong with the sources that rows are computed from, a line each; they are hashed."""
         for source in self._sources:
-            if not source.path.is_file():
-                yield f"{source.path}: missing, a source of this store"
-            elif (received := sha256_file(source.path)) != source.sha256:
-                yield f"{source.path}: expected SHA-256 {source.sha256} of a source, received {received}"
+            try:
+                if not source.path.is_file():
+                    yield f"{source.path}: missing, a source of this store"
+                elif (received := sha256_file(source.path)) != source.sha256:
+                    yield f"{source.path}: expected SHA-256 {source.sha256} of a source, received {received}"
+            except DataError as error:
+                yield str(error)
+
+
+def _computed(build: SymbolBuild, reader: _Reader, pieces: Iterator[Piece], *, last: bool) -> Iterator[Columns]:
+    with closing(read_ahead(pieces)) as ahead:
+        for _ in build.steps(ahead, last=last):
+            if reader.problem is not None:
+                raise reader.problem
+            yield from _drained(reader.rows)
 
 
 def _drained(rows: deque[Columns]) -> Iterator[Columns]:
@@ -165,21 +223,35 @@ def _overlaps(source: Source, symbol: str, start: int | None, end: int) -> bool:
 
 
 def _require_unchanged(source: Source) -> None:
-    """By size and time of its last change, as hashing it would take as long as computing from it.
+    """By size and time of its last change: where all of a file is hashed to read a day of it, hashing takes longest.
 
     Raises:
         DataError: it is another one now, or gone.
     """
-    mend = "the store keeps no rows of its own: put it back, or run build-features on the archive as it is now"
     try:
         received = Stamp.of(source.path)
     except OSError as error:
-        raise DataError(f"{source.path}: a source of this store, cannot be read: {error.strerror}; {mend}") from None
+        raise DataError(f"{source.path}: a source of this store, cannot be read: {error.strerror}; {_MEND}") from None
     if received != source.stamp:
         raise DataError(
             f"{source.path}: a source that changed since the store was built: expected {_told(source.stamp)}, received "
-            f"{_told(received)}; {mend}"
+            f"{_told(received)}; {_MEND}"
         )
+
+
+def _require_unaltered(sources: Sequence[Source]) -> None:
+    """By their hashes, when something else was wrong with what came of them.
+
+    Raises:
+        DataError: one is another one now, or gone.
+    """
+    for source in sources:
+        _require_unchanged(source)
+        if (received := sha256_file(source.path)) != source.sha256:
+            raise DataError(
+                f"{source.path}: a source that was altered since the store was built, and kept its size and time: "
+                f"expected SHA-256 {source.sha256}, received {received}; {_MEND}"
+            )
 
 
 def _told(stamp: Stamp) -> str:

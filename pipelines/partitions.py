@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kernels.arrays import Floats
 from pipelines import ledger, parts, sessions
 from pipelines.bars import Bars, tick_arrays
 from pipelines.features import FeaturePlan, FeatureStream
@@ -33,6 +34,7 @@ from pipelines.quality import parted, placed_rejected, reason_counts, refuse
 from pipelines.reasons import OUTLIER_PRINT, OUTSIDE_SESSION
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 from pipelines.store import written_columns
+from pipelines.sums import InputSums
 
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
 PUSH_ROWS = 125_000  # input rows that become arrays at once
@@ -61,6 +63,14 @@ class Place:
     def folder_of(self, item: Mapping[str, Any]) -> Location:
         """Below which of the two a file is."""
         return self.root if (self.root / item["path"]).exists() else self.base
+
+    def state_of(self, record: Record) -> dict[str, Floats]:
+        """The engine's state after a partition that is finished."""
+        return parts.read_state(self.folder_of(record["state"]), record["state"])
+
+    def enter_sums(self, record: Record, sums: Sequence[str], *, whole: bool) -> None:
+        """Note what rows of input come to; `whole`, when no more of the partition follow."""
+        record["sums"] = [*record["sums"], *sums]
 
     def keeps_input(self, making: Making) -> bool:
         """Whether files of input are written."""
@@ -97,8 +107,7 @@ class SymbolBuild:
         self.sources: Mapping[int, Named] = {}
         self.files: Mapping[int, str] = {}
         if self._records:
-            state = self._records[-1]["state"]
-            self.stream.restore(parts.read_state(place.folder_of(state), state))
+            self.stream.restore(place.state_of(self._records[-1]))
             self._went_past(self._records[-1])
 
     def _groups(self) -> Gatherings:
@@ -187,6 +196,7 @@ class _Partition:
         self._writer = writer
         self._tally = build.place.tally(build.symbol, key, build.making)
         self._judge = PrintJudge() if build.making.kind == "ticks" else None
+        self._sums = InputSums() if build.making.materialize == "none" else None
         self._input: list[pl.DataFrame] = []
         self._rejected: list[pl.DataFrame] = []
         self._quarantine: list[Future[dict[str, Any]]] = []
@@ -204,6 +214,7 @@ class _Partition:
             "last_input": build.last_input,
             "files": [],
             "input_files": [],
+            "sums": [],
             "quarantine": [],
         }
         if held is not None:
@@ -283,6 +294,8 @@ class _Partition:
             record["steps"] = ledger.with_steps(record["steps"], stamps, record["last_input"], max_gap_ns)
             record["last_input"] = int(stamps[-1])
             self._input.append(_conformed(rows, self.build.making))
+            if self._sums is not None:
+                self.build.place.enter_sums(record, self._sums.take(_plain(self._input[-1])), whole=False)
             if self.build.place.keeps_input(self.build.making):
                 self._files.add(_plain(self._input[-1]), len(rows))
             self._push(PUSH_ROWS)
@@ -340,6 +353,8 @@ class _Partition:
         build = self.build
         if self._judge is not None:
             self._enter_judged(self._judge.rest())
+        if self._sums is not None:
+            build.place.enter_sums(self._record, self._sums.rest(), whole=True)
         self._push(1)
         state = parts.state_bytes(build.stream.state)
         build.before, build.last_input = sha256_bytes(state), self._record["last_input"]

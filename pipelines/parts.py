@@ -60,7 +60,10 @@ class Entry:
             return f"{path}: missing"
         if path.stat().st_size != self.size:
             return f"{path}: expected {self.size} bytes, received {path.stat().st_size}"
-        received = sha256_file(path)
+        try:
+            received = sha256_file(path)
+        except DataError as error:
+            return str(error)
         return None if received == self.sha256 else self._altered(path, received)
 
     def read(self, path: Location) -> bytes:
@@ -255,7 +258,12 @@ def read_state(root: Location, item: Mapping[str, Any]) -> dict[str, Floats]:
     Raises:
         DataError: it is missing or not what was written.
     """
-    with np.load(io.BytesIO(Entry.of(item).read(root / item["path"]))) as archive:
+    return parsed_state(Entry.of(item).read(root / item["path"]))
+
+
+def parsed_state(data: bytes) -> dict[str, Floats]:
+    """An engine state from the bytes that it was saved as."""
+    with np.load(io.BytesIO(data)) as archive:
         return {name: archive[name] for name in archive.files}
 
 

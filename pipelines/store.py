@@ -37,7 +37,7 @@ from pipelines.schema import empty_rejected
 if TYPE_CHECKING:
     from pipelines.computed import ComputedRows
 
-SCHEMA_VERSION = 5  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
+SCHEMA_VERSION = 6  # raised with every change of the manifest's layout, which tests/pipelines/test_build.py pins
 KEYS = {
     "schema", "snapshot", "features", "bars", "source_kind", "period", "columns", "hints", "encoding", "sources",
     "rows_in", "rows_out", "quarantined", "files", "symbols", "partitions", "documents", "quality",
@@ -276,9 +276,11 @@ class FeatureStore:
 
     def saved_state(self, symbol: str) -> dict[str, Floats]:
         """The engine's state after the symbol's last closed row, for `FeatureStream.restore`."""
-        data = self._content(Entry.of(self.manifest["symbols"][symbol]["state"]))
-        with np.load(io.BytesIO(data)) as archive:
-            return {name: archive[name] for name in archive.files}
+        return self.state_in(self.manifest["symbols"][symbol]["state"])
+
+    def state_in(self, item: Mapping[str, Any]) -> dict[str, Floats]:
+        """The engine's state in a file that the manifest names."""
+        return parts.parsed_state(self._content(Entry.of(item)))
 
     def entries(self) -> list[Entry]:
         """Every file that the manifest names."""

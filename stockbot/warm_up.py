@@ -10,6 +10,7 @@ import kernels
 from kernels.byte_streams import split_bytes
 from kernels.compilation import CACHE_FOLDER
 from kernels.delta_packing import pack_deltas
+from kernels.row_sums import row_sum
 from kernels.table import row_kernels
 from pipelines.features import FeaturePlan, FeatureStream
 from stockbot.build import bar_spec
@@ -49,6 +50,8 @@ def _compile_the_rest() -> None:
         kernels.gather_windows(np.zeros((3, 1), dtype), np.zeros(1, np.int64), 2)
         split_bytes(np.zeros(3, dtype))
     pack_deltas(timestamp)
+    for held in (price, np.frombuffer(price.tobytes())):  # what Polars lends is read-only
+        row_sum(held)
 
 
 def _compile_stream(config: Config) -> None:

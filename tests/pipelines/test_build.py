@@ -319,14 +319,14 @@ def test_the_schema_number_stands_for_these_keys(ticks: Ingested, tmp_path: Path
     """Whoever changes a key here raises `SCHEMA_VERSION` with it: old stores must be refused, not misread."""
     store = build(ticks, tmp_path / "store").store
     manifest = store.manifest
-    assert (SCHEMA_VERSION, set(manifest)) == (5, KEYS)
+    assert (SCHEMA_VERSION, set(manifest)) == (6, KEYS)
     assert set(manifest["bars"]) == {"kind", "size"}
     assert set(manifest["files"][0]) == {"path", "sha256", "size", "symbol", "date", "rows", "first", "last"}
     assert set(manifest["symbols"]["AAA"]) == {"open_bar", "last_input", "state"}
     assert set(manifest["sources"][0]) == {"name", "sha256", "rows_in"}
     assert set(manifest["partitions"][0]) == {
         "symbol", "date", "rows_in", "rows_out", "quarantined", "findings", "steps", "sessions", "inputs", "before",
-        "state", "last_input", "files", "open", "is_last", "input_files", "quarantine",
+        "state", "last_input", "files", "open", "is_last", "input_files", "quarantine", "sums",
     }  # fmt: skip
     assert set(manifest["documents"][0]) == set(manifest["symbols"]["AAA"]["state"]) == {"path", "sha256", "size"}
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,22 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines import sums
 from pipelines.archive import Request, build_archive, plan_archive
 from pipelines.bars import Bars, BarSpec
 from pipelines.build import append_store
 from pipelines.errors import DataError
 from pipelines.features import FeatureStream
 from pipelines.ingest import read_archive
+from pipelines.panel import load_panel
 from pipelines.reasons import Quality
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from pipelines.survey import Stamp
 from tests.pipelines.test_archive import (
     MINUTE,
+    NAMES,
     NONE,
     START,
     content,
@@ -286,9 +291,123 @@ def test_a_source_that_was_altered_in_secret_is_found_by_its_rows(tmp_path: Path
     manifest = dict(base.manifest)
     manifest["sources"] = [{**one, "stamp": list(Stamp.of(Path(one["path"])))} for one in manifest["sources"]]
     store = FeatureStore(base.path, manifest)
-    with pytest.raises(DataError, match=r"AAA from 2023-11-1\d on comes out otherwise than when the store was built"):
+    with pytest.raises(DataError, match=r"1/AAA\.parquet: a source that was altered .*: expected SHA-256 "):
         store.read("AAA")
     assert [problem.partition(": expected SHA-256")[0] for problem in store.verify()] == [str(path)]
+
+
+def other_prices(path: Path) -> None:
+    parquet(path, pl.read_parquet(path).with_columns(pl.col("price") + 0.5))
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def in_secret(change: Callable[[bytearray, int], None]) -> Callable[[Path], None]:
+    """A change of the prices of the second of its groups of rows that leaves size and time, as a worn disk does."""
+
+    def alter(path: Path) -> None:
+        data, stat = bytearray(path.read_bytes()), path.stat()
+        prices = pq.read_metadata(path).row_group(1).column(1)
+        change(data, prices.data_page_offset + prices.total_compressed_size)
+        path.write_bytes(data)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    alter.__name__ = change.__name__
+    return alter
+
+
+def spoilt_page(data: bytearray, end: int) -> None:
+    data[end - 3000 : end] = b"\xff" * 3000
+
+
+def one_bit(data: bytearray, end: int) -> None:
+    data[end - 8 * 250] ^= 1
+
+
+DAMAGES = {
+    other_prices: r"a source that changed since the store was built: expected [0-9,]+ bytes of .* received .*; {}",
+    cut_short: r"a source that changed since the store was built: expected 38,\d+ bytes of .* received 38,\d+ .*; {}",
+    Path.unlink: r"a source of this store, cannot be read: No such file or directory; {}",
+    in_secret(spoilt_page): r"a source that was altered since .* expected SHA-256 \w{{64}}, received \w{{64}}; {}",
+    in_secret(one_bit): r"a source that was altered since .* expected SHA-256 \w{{64}}, received \w{{64}}; {}",
+}
+
+
+@pytest.fixture
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FeatureStore, Path]:
+    """A store whose rows are ticks, of three files in which every bit of a price stands alone; and the second file."""
+    monkeypatch.setattr(sums, "SUMMED_ROWS", 100)
+    frame = market()[:4500].with_columns(pl.col("timestamp").cast(pl.Datetime("ns", "UTC")))
+    paths = [tmp_path / "ticks" / f"AAA_{number}.parquet" for number in range(3)]
+    paths[0].parent.mkdir()
+    for number, path in enumerate(paths):
+        rows = frame[number * 1500 : (number + 1) * 1500]
+        rows.write_parquet(path, row_group_size=500, compression="uncompressed")
+    hints = SourceHints(symbol="AAA")
+    asked = archive_request(paths[0].parent, tmp_path / "store", NONE, materialize="none", hints=hints)
+    return build_archive(asked).store, paths[1]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_source_is_named_and_never_read_as_if_it_were_whole(
+    plain: tuple[FeatureStore, Path], damage: Callable[[Path], None]
+) -> None:
+    store, path = plain
+    whole = store.read("AAA")
+    damage(path)
+    words = f"^{re.escape(str(path))}: " + DAMAGES[damage].format(
+        "the store keeps no rows of its own: put it back, or run build-features on the archive as it is now"
+    )
+    readings: list[Callable[[], object]] = [
+        lambda: store.read("AAA"),
+        lambda: store.tail("AAA", 3900),
+        lambda: load_panel(store, NAMES),
+        lambda: list(store.batches("AAA", ["close"], start=whole["timestamp"][2200], end=whole["timestamp"][2260])),
+    ]
+    for reading in readings:
+        with pytest.raises(DataError, match=words):
+            reading()
+    (problem,) = store.verify()
+    assert problem.startswith(f"{path}: ")
+    untouched = store.read("AAA", end=whole["timestamp"][80])  # of a day that the file has no part in
+    assert untouched.equals(whole[:80], null_equal=True)
+
+
+def test_rows_are_handed_out_as_far_as_they_are_proven(plain: tuple[FeatureStore, Path]) -> None:
+    store, path = plain
+    names = ["timestamp", *NAMES]
+    whole = store.read("AAA", names)
+    in_secret(one_bit)(path)  # of row 2250
+    handed: list[pl.DataFrame] = []
+    with pytest.raises(DataError, match="a source that was altered"):
+        handed.extend(pl.DataFrame(dict(run)) for run in store.batches("AAA", names))
+    rows = pl.concat(handed)
+    assert 1500 < len(rows) <= 2250
+    assert rows.drop("timestamp").equals(whole[: len(rows)].drop("timestamp"), null_equal=True)
+
+
+def test_a_store_that_another_version_built_is_told_from_an_altered_source(plain: tuple[FeatureStore, Path]) -> None:
+    base, _ = plain
+    for change in ({"sums": ["0" * 16]}, {"state": {**base.manifest["partitions"][1]["state"], "sha256": "0" * 64}}):
+        partitions = [dict(part) for part in base.manifest["partitions"]]
+        partitions[1] |= change
+        store = FeatureStore(base.path, {**base.manifest, "partitions": partitions})
+        words = rf"AAA from {partitions[1]['date']} on comes out otherwise .*; run build-features --overwrite"
+        with pytest.raises(DataError, match=words):
+            store.read("AAA")
+
+
+def test_a_reader_of_the_store_before_an_update_goes_on_reading(tmp_path: Path, asked: Request) -> None:
+    before = FeatureStore.open(asked.out)
+    whole = before.read("AAA")
+    late = market()[2000:2100].with_columns(pl.col("timestamp") + 10**6)
+    parquet(tmp_path / "ticks" / "late" / "AAA.parquet", late)
+    build_archive(asked)
+    after = whole["timestamp"][-100]
+    assert before.read("AAA", start=after).equals(whole[-100:], null_equal=True)
+    assert list(asked.out.glob("_retired/symbol=AAA-*.npz"))
 
 
 @pytest.mark.usefixtures("every_day")

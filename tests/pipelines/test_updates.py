@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -14,32 +15,50 @@ from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
-from tests.pipelines.test_archive import content, csv, interrupt, parquet, request, same_rows, small, ticks
+from tests.pipelines.test_archive import START, content, csv, interrupt, parquet, request, same_rows, small, ticks
 
 __all__ = ["small"]
 pytestmark = pytest.mark.usefixtures("small")
 DAY = 86_400 * 10**9
 
 
-def by_day(folder: Path, symbol: str, frame: pl.DataFrame) -> list[Path]:
+def by_day(folder: Path, symbol: str, frame: pl.DataFrame, mode: str = "all") -> list[Path]:
     parts = frame.group_by(pl.col("timestamp") // DAY, maintain_order=True)
-    return [csv(folder / str(number) / f"{symbol}.csv", part) for number, (_, part) in enumerate(parts)]
+    return [written(folder / str(number) / symbol, part, mode) for number, (_, part) in enumerate(parts)]
+
+
+def written(path: Path, frame: pl.DataFrame, mode: str) -> Path:
+    """A file that a store of the mode can be made of."""
+    return parquet(path.with_suffix(".parquet"), frame) if mode == "none" else csv(path.with_suffix(".csv"), frame)
+
+
+@pytest.fixture(params=["all", "input", "none"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Request:
+def asked(tmp_path: Path, mode: str) -> Request:
     """Four days of two symbols, built."""
     for seed, symbol in enumerate(("AAA", "BBB")):
-        by_day(tmp_path / "ticks", symbol, ticks(7000, seed, step_ns=60 * 10**9)[:5000])
-    asked = request(tmp_path / "ticks", tmp_path / "store")
+        by_day(tmp_path / "ticks", symbol, market(seed), mode)
+    asked = request(tmp_path / "ticks", tmp_path / "store", materialize=mode)
     build_archive(asked)
     return asked
 
 
+def market(seed: int) -> pl.DataFrame:
+    return ticks(7000, seed, step_ns=60 * 10**9)[:5000]
+
+
 def equals_a_rebuild(asked: Request, tmp_path: Path) -> None:
+    """To the byte; and its rows are those that a store of written rows has."""
     build_archive(dataclasses.replace(asked, out=tmp_path / "clean"))
     grown = {name: data for name, data in content(asked.out).items() if not name.startswith("_retired")}
     assert grown == content(tmp_path / "clean")
+    if asked.materialize != "all":
+        all_written = build_archive(dataclasses.replace(asked, out=tmp_path / "written", materialize="all")).store
+        same_rows(FeatureStore.open(asked.out), all_written)
 
 
 def test_nothing_is_due_when_nothing_changed(asked: Request) -> None:
@@ -50,35 +69,36 @@ def test_nothing_is_due_when_nothing_changed(asked: Request) -> None:
     assert content(asked.out) == before
 
 
-def test_a_changed_file_makes_its_partitions_and_those_after_it_due(asked: Request, tmp_path: Path) -> None:
-    path = tmp_path / "ticks" / "1" / "AAA.csv"
-    path.write_text(path.read_text().replace(",3.0\n", ",4.0\n"))
+def test_a_changed_file_makes_its_partitions_and_those_after_it_due(asked: Request, tmp_path: Path, mode: str) -> None:
+    second = market(0).filter(pl.col("timestamp") // DAY == START // DAY + 1)
+    path = written(tmp_path / "ticks" / "1" / "AAA", second.with_columns(volume=pl.col("volume") + 1.0), mode)
     works = plan_archive(asked)
     assert [(work.symbol, len(work.standing), work.reason) for work in works] == [
-        ("AAA", 1, "AAA.csv changed or is gone"),
+        ("AAA", 1, f"{path.name} changed or is gone"),
         ("BBB", 4, None),
     ]
     assert works[0].again == ["2023-11-15", "2023-11-16", "2023-11-17"]
-    assert works[0].files == ["AAA.csv"] * 3
+    assert works[0].files == [path.name] * 3
     assert (works[1].again, works[1].files) == ([], [])
     report = build_archive(asked)
     assert report.skipped == 5
     equals_a_rebuild(asked, tmp_path)
 
 
-def test_a_late_file_makes_partitions_due_from_its_first_row_on(asked: Request, tmp_path: Path) -> None:
-    frame = ticks(7000, 1, step_ns=60 * 10**9)
-    csv(tmp_path / "ticks" / "late" / "BBB.csv", frame[3000:3100].with_columns(pl.col("timestamp") + 10**6))
-    assert [(work.symbol, work.reason) for work in plan_archive(asked)][1] == ("BBB", "BBB.csv is new")
+def test_a_late_file_makes_partitions_due_from_its_first_row_on(asked: Request, tmp_path: Path, mode: str) -> None:
+    late = market(1)[3000:3100].with_columns(pl.col("timestamp") + 10**6)
+    path = written(tmp_path / "ticks" / "late" / "BBB", late, mode)
+    works = plan_archive(asked)
+    assert [(work.symbol, work.reason) for work in works] == [("AAA", None), ("BBB", f"{path.name} is new")]
+    assert works[1].again == ["2023-11-16", "2023-11-17"]
     report = build_archive(asked)
     assert 4 < report.skipped < 8
     equals_a_rebuild(asked, tmp_path)
 
 
 def test_a_file_and_a_symbol_that_are_gone_are_gone_from_the_store(asked: Request, tmp_path: Path) -> None:
-    for number in range(4):
-        (tmp_path / "ticks" / str(number) / "BBB.csv").unlink()
-    (tmp_path / "ticks" / "3" / "AAA.csv").unlink()
+    for path in (*(tmp_path / "ticks").glob("*/BBB.*"), *(tmp_path / "ticks").glob("3/AAA.*")):
+        path.unlink()
     works = plan_archive(asked)
     assert [work.symbol for work in works] == ["AAA", "BBB"]
     assert (works[1].reason, len(works[1].again), works[1].files) == ("no source holds it any more", 4, ())
@@ -94,9 +114,30 @@ def test_a_new_symbol_joins(asked: Request, tmp_path: Path) -> None:
     equals_a_rebuild(asked, tmp_path)
 
 
-def test_a_lost_file_of_the_store_is_built_again(asked: Request, tmp_path: Path) -> None:
-    next(asked.out.glob("symbol=AAA/date=2023-11-15/*.parquet")).unlink()
-    assert plan_archive(asked)[0].reason == "its files are not there"
+def lost_rows(store: FeatureStore) -> list[str]:
+    """The files of the rows, or of the input, of a day."""
+    part = store.manifest["partitions"][1]
+    files = [file for file in store.manifest["files"] if file["symbol"] == "AAA" and file["date"] == part["date"]]
+    return [file["path"] for file in [*files, *part["input_files"]] if "path" in file]
+
+
+def lost_last_state(store: FeatureStore) -> list[str]:
+    """Of the first symbol; a build asks the states of a store what computed them."""
+    return [store.manifest["symbols"]["AAA"]["state"]["path"]]
+
+
+def lost_states(store: FeatureStore) -> list[str]:
+    return [part["state"]["path"] for part in store.manifest["partitions"]]
+
+
+@pytest.mark.parametrize("lost", [lost_rows, lost_last_state, lost_states])
+def test_lost_files_of_the_store_are_built_again(
+    asked: Request, tmp_path: Path, lost: Callable[[FeatureStore], list[str]]
+) -> None:
+    files = lost(FeatureStore.open(asked.out))
+    for name in files:
+        (asked.out / name).unlink()
+    assert plan_archive(asked)[0].reason == ("its files are not there" if files else None)
     assert build_archive(asked).store.verify() == []
     equals_a_rebuild(asked, tmp_path)
 

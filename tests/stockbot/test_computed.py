@@ -101,3 +101,21 @@ def test_verify_names_a_source_that_changed(folder: Path, capsys: pytest.Capture
         main(["verify", "store"])
     assert stop.value.code == 1
     assert "BBB.parquet: expected SHA-256" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "command", [("train", "store"), ("export", "store", "--out", "rows.csv")], ids=lambda it: it[0]
+)
+def test_a_command_on_a_source_that_is_no_longer_what_it_was_says_what_to_do(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    call(capsys, "build-features", "ticks", "--out", "store", "--materialize", "none")
+    path = folder / "ticks" / "0" / "BBB.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(SystemExit) as stop:
+        main([*command])
+    assert stop.value.code == 1
+    told = capsys.readouterr().err
+    assert f"{path}: a source that changed since the store was built: expected " in told
+    assert "put it back, or run build-features on the archive as it is now" in told
+    assert not list(folder.glob("rows.csv*"))

@@ -1,15 +1,19 @@
 """`verify` rehashes stores and bundles and lists every problem, not the first."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from pipelines.archive import build_archive
 from pipelines.errors import DataError
 from stockbot.cli.verify import command
 from stockbot.verify import verify
+from tests.pipelines.test_archive import days, request
 from tests.stockbot.world import World, make_world
 
 
@@ -50,6 +54,44 @@ def test_every_problem_of_a_store_is_listed(store: Path) -> None:
     assert len(problems) == 3
     for path, what in ((parts[0], "expected SHA-256"), (parts[1], "missing"), (store / "stray.txt", "not named")):
         assert any(str(path) in problem and what in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("mode", "victim"),
+    [
+        ("none", "store/_state/*.npz"), ("none", "ticks/1/AAA.parquet"), ("input", "store/_state/*.npz"),
+        ("input", "store/input/symbol=AAA/*/*.parquet"), ("none", "store/quality/*"), ("input", "store/config.yaml"),
+    ],
+)  # fmt: skip
+def test_a_flipped_bit_of_a_store_that_computes_its_rows_is_found(tmp_path: Path, mode: str, victim: str) -> None:
+    days(tmp_path / "ticks")
+    build_archive(request(tmp_path / "ticks", tmp_path / "store", materialize=mode))
+    assert verify(tmp_path / "store").problems == []
+    path = sorted(tmp_path.glob(victim))[0]
+    flip(path)
+    (problem,) = verify(tmp_path / "store").problems
+    assert problem.startswith(f"{path}: expected SHA-256 ")
+
+
+def test_a_file_that_cannot_be_read_hides_no_other_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    days(tmp_path / "ticks")
+    build_archive(request(tmp_path / "ticks", tmp_path / "store", materialize="none"))
+    state = sorted(tmp_path.glob("store/_state/*.npz"))[0]
+    source, opened = tmp_path / "ticks" / "1" / "AAA.parquet", Path.open
+
+    def worn(path: Path, *how: Any, **more: Any) -> Any:
+        if path in (state, source):
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", worn)
+    (tmp_path / "store" / "stray.txt").write_text("x")
+    problems = verify(tmp_path / "store").problems
+    told = [f"{path}: cannot be read: Input/output error" for path in (state, source)]
+    assert [problem.partition(";")[0] for problem in problems] == [
+        *told,
+        f"{tmp_path / 'store' / 'stray.txt'}: not named in manifest.json",
+    ]
 
 
 def test_every_problem_of_a_bundle_is_listed(bundle: Path) -> None:
