@@ -29,8 +29,12 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be written: {reason}; free some space or give another folder") from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> DataError:
+    reason = error.strerror or str(error).partition("\n")[0]
+    return DataError(f"{path}: cannot be written: {reason}; free some space or give another folder")
 
 
 @contextmanager
@@ -82,8 +86,10 @@ class HashedFile:
         Raises:
             DataError: they cannot be written.
         """
-        with writing(self._staging):
+        try:
             self._file.write(data)
+        except OSError as error:
+            raise _not_written(self._staging, error) from error
         self._hash.update(data)
         self.size += memoryview(data).nbytes
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -24,6 +24,8 @@ RETIRED = "_retired"
 _LONGEST = 220  # bytes of a symbol's folder: names of files add up to 31, and most systems end them at 255
 
 Period = Literal["day", "month", "year"]
+
+_EPOCH, _DAY_NS = date(1970, 1, 1), 86_400 * 10**9
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def period_end(key: str, period: Period) -> int:
 
 def period_bounds(key: str, period: Period) -> tuple[int, int]:
     """The times, in ns, at which the period of a folder's name begins and ends."""
-    first = int(pl.Series([date.fromisoformat(key)]).cast(pl.Datetime("ns")).to_physical()[0])
+    first = _midnight(date.fromisoformat(key))
     return first, _bounds(first, period)[1]
 
 
@@ -235,9 +237,18 @@ def periods(stamps: pl.Series, period: Period) -> Iterator[tuple[str, int, int]]
 
 def _bounds(stamp: int, period: Period) -> tuple[str, int]:
     """The first day of the period of a stamp, and the stamp at which the period ends."""
-    unit = {"day": "1d", "month": "1mo", "year": "1y"}[period]
-    first = pl.Series([stamp]).cast(pl.Datetime("ns")).dt.truncate(unit)
-    return first.dt.date()[0].isoformat(), int(first.dt.offset_by(unit).to_physical()[0])
+    day = _EPOCH + timedelta(days=stamp // _DAY_NS)
+    if period == "day":
+        return day.isoformat(), _midnight(day + timedelta(days=1))
+    if period == "month":
+        first = day.replace(day=1)
+        return first.isoformat(), _midnight((first + timedelta(days=31)).replace(day=1))
+    return f"{day.year:04}-01-01", _midnight(date(day.year + 1, 1, 1))
+
+
+def _midnight(day: date) -> int:
+    """When a day begins, in ns; of the last days that an int64 holds, no more than it holds."""
+    return min((day - _EPOCH).days * _DAY_NS, 2**63 - 1)
 
 
 def state_bytes(state: Mapping[str, Floats]) -> bytes:

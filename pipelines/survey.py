@@ -23,9 +23,9 @@ from pipelines.errors import DataError
 from pipelines.fetched import origin_of
 from pipelines.files import make_folder, sha256_file, write_atomic
 from pipelines.making import Named
-from pipelines.quality import FileOrder, canonical_rejected, parted, reason_counts, refuse
+from pipelines.quality import NONE_PLACED, FileOrder, canonical_rejected, parted, reason_counts, refuse
 from pipelines.reasons import KEPT, NON_MONOTONIC, Action
-from pipelines.runs import NONE_PLACED, FileRun, Run, SpilledRun, canonical_batches, read_spilled
+from pipelines.runs import FileRun, Run, SpilledRun, canonical_batches, read_spilled
 from pipelines.schema import SourceHints
 from pipelines.sources.cadence import measure_steps
 from pipelines.sources.payloads import Format, detect_format
