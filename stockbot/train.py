@@ -157,6 +157,8 @@ def _train(
     log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
     log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
+    if data.left_out:
+        log.line(f"left out: {data.left_out}")
     audit = audited(data, store, log.line)
     fitted = fit_model(data, staging, device=device, run=run, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
