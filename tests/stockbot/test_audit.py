@@ -81,6 +81,19 @@ def test_a_feature_that_looks_forward_is_named(tmp_path: Path, feature: str, che
 
 
 @pytest.mark.usefixtures("leaky")
+def test_a_feature_that_looks_forward_only_where_it_pays_is_named(tmp_path: Path) -> None:
+    """Two rows of 4,000 know what comes: a cut at random meets one of them in a few audits of a hundred."""
+    features = ["logret_1", "leak_jump"]
+    price = wave(4000)
+    price[1234:], price[3210:] = price[1234:] * 1.2, price[3210:] * 0.8
+    store = make_store(tmp_path / "store", {"AAA": price}, features)
+    failed = checked(make_training_set(tiny_config(features=features), store), store)
+    assert [("leak_jump" in problem, "it looks forward" in problem) for problem in failed["truncation"]] == [
+        (True, True)
+    ]
+
+
+@pytest.mark.usefixtures("leaky")
 def test_a_column_of_the_archive_that_is_the_next_price_is_a_copy(tmp_path: Path) -> None:
     """A vendor's file, wrong before it came here: only what the values say can tell."""
     price = wave(300)
