@@ -20,6 +20,7 @@ from stockbot.training_set import TrainingSet
 # Instants beyond these are summed in groups of consecutive ones first: longer blocks, and draws that take a second.
 MOST_GROUPS = 20_000
 YEAR_NS = 365.25 * 86_400e9
+STRETCH_LABELS = 4  # lengths of a label in a stretch; with one, errors of overlapping labels come out a fifth too small
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,15 @@ class Tally:
     def per_instant(self, values: Floats) -> Floats:
         """What each row has, as the mean over the symbols at each instant, (instants,)."""
         return _summed(self.instant, values, self.instants) / len(self.spans)
+
+
+def stretches(data: TrainingSet, starts: Integers) -> Integers:
+    """The stretch of time that each window decides in, numbered from 0: a few labels long, of all symbols together."""
+    panel, decision = data.panel, starts + data.config.windows.lookback - 1
+    times, instant = np.unique(panel.known[decision], return_inverse=True)
+    symbols = len(np.unique(np.searchsorted(panel.offsets, decision, side="right")))
+    length = STRETCH_LABELS * data.config.labels.horizon * symbols * len(times) / len(decision)
+    return np.asarray(instant // max(1, round(length)))
 
 
 def _summed(place: Integers, values: Floats, places: int) -> Floats:

@@ -27,6 +27,7 @@ from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_r
 from stockbot.run_results import keep_history, keep_model
 from stockbot.scorecard import MODEL, count_runs, scorecard
 from stockbot.sealing import seal
+from stockbot.tally import stretches
 from stockbot.training_set import TrainingSet, make_training_set
 
 ONNX_TOLERANCE = 1e-4  # in model units
@@ -166,7 +167,9 @@ def _train(
     metrics = _metrics(data, predicted, fitted, count_runs(artifacts))
     _log_metrics(log, metrics)
     keep_history(run, fitted, metrics)
-    compared = {part: (said[MODEL], data.labels_of(every)) for part, (every, said) in predicted.items()}
+    compared = {
+        part: (said[MODEL], data.labels_of(every), stretches(data, every)) for part, (every, said) in predicted.items()
+    }
     keep_model(run, fitted, model.content, compared, data.config.labels.objective)
     _write_documents(data, staging)
     manifest = _manifest(data, store, metrics, difference) | {"audit": audit, "training": fitted.about}
