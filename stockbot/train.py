@@ -21,6 +21,7 @@ from stockbot.evaluate import score
 from stockbot.fit import Fitted, fit_model
 from stockbot.fit.devices import require_devices
 from stockbot.inference import OnnxModel
+from stockbot.model import require_factory
 from stockbot.onnx_graph import onnx_bytes
 from stockbot.provenance import git_state, library_versions, utc_now
 from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_run, record_origin, record_run, resumable
@@ -152,6 +153,7 @@ def _train(
 ) -> TrainResult:
     run = log.path.parent
     require_devices(device)  # before the work that they are for
+    require_factory(config)
     data = make_training_set(config, store)
     record_origin(run, data.config, store, device)
     about = data.describe()
