@@ -1,7 +1,7 @@
 """Sums by instant of all that a scorecard follows from: the windows that decide, and the rows that positions earn on.
 
-Rows that were known at one instant stay together in every draw of the bootstrap, so that symbols that move together
-are not counted as if each were evidence of its own.
+Rows of one instant stay together in every draw of the bootstrap, so that symbols that move together are not counted as
+if each were evidence of its own.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.arrays import Floats, Integers
+from pipelines.splits import usual_step
 from stockbot.config import Config, CostsConfig
 from stockbot.evaluate import Rule, equity, losses
 from stockbot.statistics.calibration import BINS, bin_of
@@ -29,7 +30,7 @@ class Tally:
 
     Attributes:
         spans: for each symbol with windows, its stretch of these rows, from its first decision to the row after its
-            last. close: (rows,) of these. instant: (rows,) number of the time at which each was known.
+            last. close: (rows,) of these. instant: (rows,) number of the instant of each: the same bar of all symbols.
         decision: (windows,) which of these rows each window decides at. labels, moves: (windows,), labels NaN
             where there is none.
         group_size: instants of a group. years: that the rows span. symbols: among which capital is split.
@@ -55,7 +56,7 @@ class Tally:
         ]
         edges = np.cumsum([0, *map(len, rows)])
         every = np.concatenate(rows)
-        times, instant = np.unique(panel.known[every], return_inverse=True)
+        times, instant = np.unique(_clock(data, every), return_inverse=True)
         return cls(
             spans=tuple(slice(int(first), int(stop)) for first, stop in pairwise(edges)),
             close=panel.close[every],
@@ -89,10 +90,25 @@ class Tally:
 def stretches(data: TrainingSet, starts: Integers) -> Integers:
     """The stretch of time that each window decides in, numbered from 0: a few labels long, of all symbols together."""
     panel, decision = data.panel, starts + data.config.windows.lookback - 1
-    times, instant = np.unique(panel.known[decision], return_inverse=True)
+    times, instant = np.unique(_clock(data, decision), return_inverse=True)
     symbols = len(np.unique(np.searchsorted(panel.offsets, decision, side="right")))
     length = STRETCH_LABELS * data.config.labels.horizon * symbols * len(times) / len(decision)
     return np.asarray(instant // max(1, round(length)))
+
+
+def _clock(data: TrainingSet, rows: Integers) -> Integers:
+    """The instant of each row, ns, at which it stands beside those of other symbols, (rows,).
+
+    Bars of time are known with their last ticks, which never come at once in two symbols, and bars of trades at any
+    time: as instants of their own they would count symbols that move together as independent of each other.
+    """
+    panel = data.panel
+    if len(panel.symbols) == 1:
+        return np.asarray(panel.known[rows])
+    if data.config.bars.kind == "time":
+        return np.asarray(panel.timestamp[rows])
+    step = max(1, usual_step(panel.timestamp, panel.offsets))
+    return np.asarray(panel.known[rows] // step * step)
 
 
 def _summed(place: Integers, values: Floats, places: int) -> Floats:
