@@ -1,6 +1,7 @@
 """Rows that no window holds for want of a feature's value, beyond those in which a symbol's features warm up."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +56,12 @@ def _require_no_infinity(panel: Panel | StoredPanel, rows: Integers, values: NDA
 def _holes(panel: Panel | StoredPanel) -> Integers:
     """Rows that are not usable, after the first usable one of their symbol."""
     usable = _usable(panel)
-    begun = np.zeros(len(panel), np.bool_)
-    for begin, end in zip(panel.offsets[:-1], panel.offsets[1:], strict=True):
-        begun[begin + int(np.argmax(usable[begin:end])) : end] = usable[begin:end].any()
-    return np.flatnonzero(begun & ~usable)
+    found = [
+        first + np.flatnonzero(~usable[first:end])
+        for begin, end in pairwise(panel.offsets)
+        if begin < end and usable[first := int(begin) + int(np.argmax(usable[begin:end]))]
+    ]
+    return np.concatenate([np.empty(0, np.int64), *found])
 
 
 def _usable(panel: Panel | StoredPanel) -> NDArray[np.bool_]:

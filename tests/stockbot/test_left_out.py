@@ -1,9 +1,11 @@
 """Rows that lack a value are counted and named before a training; an infinite value is refused, wherever rows are."""
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.bars import BarSpec
@@ -12,10 +14,12 @@ from pipelines.catalogue import FAMILIES
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.ingest import read_archive
+from pipelines.panel import load_panel
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from stockbot.audit import audit
 from stockbot.feature_modules import load_feature_modules
+from stockbot.left_out import left_out
 from stockbot.train import train
 from stockbot.training_set import make_training_set
 from tests.stockbot.markets import tiny_config, wave
@@ -82,3 +86,12 @@ def test_an_infinite_value_is_refused_before_training(tmp_path: Path, placement:
 def test_whole_rows_and_those_of_the_warm_up_are_no_matter(tmp_path: Path) -> None:
     store = store_of(tmp_path, ["logret_1"], without_volume=(50,))
     assert make_training_set(tiny_config(features=["logret_1"]), store).left_out == ""
+
+
+def test_a_symbol_without_rows_or_without_a_usable_one_is_passed_over(wave_store: FeatureStore) -> None:
+    panel = load_panel(wave_store, wave_store.features)
+    matrix = panel.matrix.copy()
+    matrix[:260] = np.nan
+    symbols, offsets = ("AAA", "ABA", "BBB"), np.array([0, 260, 260, 520])
+    assert left_out(dataclasses.replace(panel, symbols=symbols, offsets=offsets)) == ""
+    assert left_out(dataclasses.replace(panel, symbols=symbols, offsets=offsets, matrix=matrix)) == ""
