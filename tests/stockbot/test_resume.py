@@ -212,7 +212,7 @@ def test_the_command_goes_on_with_a_run_and_its_settings(
 
 
 def test_a_run_is_found_by_its_beginning(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no run begins with 'x'; expected one but there is none"):
+    with pytest.raises(ArtifactError, match="there is no run yet; run `stockbot-hp train`"):
         find_run(tmp_path, "x")
     for name in ("20260101T000000Z-aa", "20260102T000000Z-bb", "20260102T000000Z-bb-2", ".tmp-1-bundle"):
         (tmp_path / "runs" / name).mkdir(parents=True)
