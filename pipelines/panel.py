@@ -186,10 +186,14 @@ def require_features(store: FeatureStore, features: Sequence[str]) -> None:
     missing = [name for name in features if name not in store.features]
     if missing:
         raise DataError(
-            f"{store.path}: the feature store lacks {', '.join(missing)}; "
-            f"it holds {', '.join(store.features)}: build it again with these features, "
-            f"or take them out of `features`"
+            f"{store.path}: the feature store lacks {_some(missing)}; it holds {_some(store.features)}: "
+            f"build it again with these features, or take them out of `features`"
         )
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def panel_windows(panel: Panel, *, lookback: int, horizon: int, max_gap_ns: int | None) -> tuple[np.ndarray, int]:

@@ -56,16 +56,25 @@ def predictions(
 
 
 def judge(test: Mapping[str, Any]) -> str:
-    """Which of these guesses the model beats on the test windows, said either way, in one line."""
-    ahead = unbeaten(test)
-    if not ahead:
-        return f"the model beats every baseline ({', '.join(test['baselines'])}) on {test['windows']} test windows"
-    return f"the model does NOT beat {', '.join(ahead)} on {test['windows']} test windows"
+    """Which of these guesses the model beats on the test windows beyond chance, said either way, in one line."""
+    behind = unbeaten(test)
+    if not behind:
+        return (
+            f"the model beats every baseline ({', '.join(test['baselines'])}) beyond chance "
+            f"on {test['windows']} test windows"
+        )
+    named = [f"{name} (chance explains its lead)" if leads(test, name) else name for name in behind]
+    return f"the model does NOT beat {', '.join(named)} on {test['windows']} test windows"
 
 
 def unbeaten(test: Mapping[str, Any]) -> list[str]:
-    """Names of the guesses whose loss on the same windows is no higher than the model's."""
-    return [name for name, scores in test["baselines"].items() if not test["loss"] < scores["loss"]]
+    """Names of the guesses that the model does not beat beyond chance, as `Scorecard.unbeaten` has them."""
+    return list(test["statistics"]["unbeaten"])
+
+
+def leads(test: Mapping[str, Any], name: str) -> bool:
+    """Whether the model's loss is the lower one, by chance or not."""
+    return bool(test["loss"] < test["baselines"][name]["loss"])
 
 
 def _with_ones(rows: np.ndarray) -> np.ndarray:

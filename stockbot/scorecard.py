@@ -28,7 +28,7 @@ class Scorecard:
     """Figures of the model and of each baseline on the same windows.
 
     Attributes:
-        instants: distinct times at which rows were known, a period of the returns each.
+        instants: bars of all symbols together, a period of the returns each.
         block: mean length of the blocks that were drawn, in instants. trials: runs, of which this is one.
         figures: of `model` and each baseline, by name.
         ahead: loss of the model less that of each baseline; below 0 where the model is better.

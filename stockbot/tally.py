@@ -1,11 +1,11 @@
 """Sums by instant of all that a scorecard follows from: the windows that decide, and the rows that positions earn on.
 
-Rows that were known at one instant stay together in every draw of the bootstrap, so that symbols that move together
-are not counted as if each were evidence of its own. What is summed is worked out a block at a time: of each window one
-number or two are in memory.
+Rows of one instant stay together in every draw of the bootstrap, so that symbols that move together are not counted as
+if each were evidence of its own. What is summed is worked out a block at a time: of each window one number or two are
+in memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kernels.arrays import Floats, Integers
 from pipelines.columns import Column, blocks_of
+from pipelines.splits import usual_step
 from pipelines.window_runs import WindowRuns
 from stockbot.config import Config, CostsConfig
 from stockbot.evaluate import Rule, equity, losses
@@ -25,6 +26,7 @@ from stockbot.training_set import TrainingSet
 MOST_GROUPS = 20_000
 YEAR_NS = 365.25 * 86_400e9
 FREE = CostsConfig(fee_bps=0.0, slippage_bps=0.0)
+STRETCH_LABELS = 4  # lengths of a label in a stretch; with one, errors of overlapping labels come out a fifth too small
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Tally:
     Attributes:
         data, runs: the windows. spans: for each symbol with windows, its stretch of the panel's rows, from its first
             decision to the row after its last. edges: (spans + 1,) of all these rows, the first of each span.
-        instant: (rows,) number of the time at which each was known. rank_of_move: (windows,), central.
+        instant: (rows,) number of the instant of each: the same bar of all symbols. rank_of_move: (windows,), central.
         group_size: instants of a group. years: that the rows span.
     """
 
@@ -50,13 +52,13 @@ class Tally:
 
     @classmethod
     def of(cls, data: TrainingSet, runs: WindowRuns) -> "Tally":
-        known, spans = data.panel.known, _spans(data, runs)
+        instant_of, spans = _clock(data), _spans(data, runs)
         edges = np.cumsum([0, *(span.stop - span.start for span in spans)])
-        times = np.unique(np.concatenate([known[span] for span in spans]))
+        times = np.unique(np.concatenate([instant_of(span) for span in spans]))
         instant = np.empty(edges[-1], np.int32)
         for span, edge in zip(spans, edges, strict=False):
             for part in blocks_of(span.stop - span.start):
-                stamps = known[span.start + part.start : span.start + part.stop]
+                stamps = instant_of(slice(span.start + part.start, span.start + part.stop))
                 instant[edge + part.start : edge + part.stop] = np.searchsorted(times, stamps)
         return cls(
             data=data,
@@ -84,6 +86,31 @@ class Tally:
     def of_instants(self, values: Floats) -> Floats:
         """Sums of what each instant has, (groups,)."""
         return np.asarray(np.add.reduceat(values, np.arange(0, self.instants, self.group_size)))
+
+
+def stretches(data: TrainingSet, runs: WindowRuns) -> NDArray[np.int32]:
+    """The stretch of time that each window decides in, numbered from 0: a few labels long, of all symbols together."""
+    instant_of, decisions = _clock(data), runs.moved(data.config.windows.lookback - 1)
+    blocks = (decisions.starts(part.start, part.stop) for part in blocks_of(len(runs)))
+    instants = np.concatenate([instant_of(rows) for rows in blocks])
+    times, symbols = np.unique(instants), len(_spans(data, runs))
+    length = STRETCH_LABELS * data.config.labels.horizon * symbols * len(times) / len(runs)
+    return (np.searchsorted(times, instants) // max(1, round(length))).astype(np.int32)
+
+
+def _clock(data: TrainingSet) -> Callable[[slice | Integers], Integers]:
+    """What tells the instant of rows, ns, at which they stand beside those of other symbols, (rows,).
+
+    Bars of time are known with their last ticks, which never come at once in two symbols, and bars of trades at any
+    time: as instants of their own they would count symbols that move together as independent of each other.
+    """
+    panel = data.panel
+    if len(panel.symbols) == 1:
+        return lambda rows: panel.known[rows]
+    if data.config.bars.kind == "time":
+        return lambda rows: panel.timestamp[rows]
+    step = max(1, usual_step(panel.timestamp, panel.offsets))
+    return lambda rows: panel.known[rows] // step * step
 
 
 def columns_of(tally: Tally, predictions: Column, config: Config, direction: bool) -> dict[str, Floats]:

@@ -24,12 +24,14 @@ from stockbot.evaluate import score
 from stockbot.fit import Fitted, fit_model
 from stockbot.fit.devices import require_devices
 from stockbot.inference import OnnxModel
+from stockbot.model import require_factory
 from stockbot.onnx_graph import onnx_bytes
 from stockbot.provenance import git_state, library_versions, utc_now
 from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_run, record_origin, record_run, resumable
 from stockbot.run_results import keep_history, keep_model
 from stockbot.scorecard import MODEL, count_runs, scorecard
 from stockbot.sealing import seal
+from stockbot.tally import stretches
 from stockbot.training_set import TrainingSet, make_training_set
 
 ONNX_TOLERANCE = 1e-4  # in model units
@@ -159,6 +161,7 @@ def _train(
 ) -> TrainResult:
     run = log.path.parent
     require_devices(device)  # before the work that they are for
+    require_factory(config)
     with meet_workers(config, store, run) as begin:
         data = _prepared(config, store, log=log, device=device)
         audit = audited(data, store, log.line)
@@ -170,7 +173,7 @@ def _train(
     _log_metrics(log, metrics)
     keep_history(run, fitted, metrics)
     compared = {
-        part: (said[MODEL], data.panel.kept([data.labels_of(every.starts())], np.float64))
+        part: (said[MODEL], data.panel.kept([data.labels_of(every.starts())], np.float64), stretches(data, every))
         for part, (every, said) in predicted.items()
     }
     keep_model(run, fitted, model.content, compared, data.config.labels.objective)
@@ -188,6 +191,8 @@ def _prepared(config: Config, store: FeatureStore, *, log: RunLog, device: str) 
     log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
     log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
     log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
+    if data.left_out:
+        log.line(f"left out: {data.left_out}")
     return data
 
 

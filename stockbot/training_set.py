@@ -26,6 +26,7 @@ from pipelines.weights import class_weights, uniqueness_weights
 from pipelines.window_runs import Parts, WindowRuns
 from stockbot.build import bar_spec
 from stockbot.config import BarsConfig, Config, byte_count, duration_ns
+from stockbot.left_out import left_out
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class TrainingSet:
         split: the windows of each part.
         target_scale: standard deviation of the training labels (regression), else 1.0.
         max_gap_ns: longest pause inside a window.
+        left_out: which rows no window holds for want of a value, in words.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class TrainingSet:
     scaler: Scaler
     target_scale: float
     max_gap_ns: int
+    left_out: str = ""
 
     @cached_property
     def matrix(self) -> NDArray[np.float32]:
@@ -226,12 +229,15 @@ def fitted_set(config: Config, rows: Labelled, *, split: Parts, boundaries: Boun
     """The parts of a split with the scaler and the scale of targets that its training windows give.
 
     Raises:
-        DataError: training labels of one class, or a training row that is not finite.
+        DataError: training labels of one class, or a value of a feature that is infinite.
     """
     lookback = config.windows.lookback
+    lacking = left_out(rows.panel)
     scaler = rows.panel.fitted_scaler(config.scaler, split.train.rows(lookback))
     scale = _target_scale(config.labels.objective, rows.labels, split.train.moved(lookback - 1))
-    return TrainingSet(config, rows.panel, rows.labels, rows.every, split, boundaries, scaler, scale, rows.max_gap_ns)
+    return TrainingSet(
+        config, rows.panel, rows.labels, rows.every, split, boundaries, scaler, scale, rows.max_gap_ns, lacking
+    )
 
 
 def max_gap(config: Config) -> int | None:

@@ -60,7 +60,8 @@ def windows(data: TrainingSet) -> Check:
     again = every - _distinct(list(parts.values()))
     if again:
         problems.append(f"{again:,} windows are in a part twice, or in two parts")
-    return Check.of("windows", f"{every:,} windows of {span} rows, labels included", problems)
+    seen = f"{every:,} windows of {span} rows, labels included" + (f"; {data.left_out}" if data.left_out else "")
+    return Check.of("windows", seen, problems)
 
 
 def labels(data: TrainingSet) -> Check:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from pipelines.store import FeatureStore
-from stockbot.baselines import baselines
+from stockbot.baselines import baselines, judge
 from stockbot.bundle import Bundle
 from stockbot.config import CostsConfig
 from stockbot.evaluate import Rule, equity, predict_rows, score
+from stockbot.scorecard_table import verdicts
 from stockbot.training_set import make_training_set
+from stockbot.unseen import score_unseen
 from tests.stockbot.markets import FEATURES, tiny_config
 
 FREE = CostsConfig(fee_bps=0.0, slippage_bps=0.0)
@@ -92,3 +94,27 @@ def test_baselines_of_a_direction_are_probabilities(wave_store: FeatureStore) ->
     for guess in baselines(data).values():
         found = np.concatenate(list(guess(data.split.test)))
         assert np.all((found >= 0.0) & (found <= 1.0))
+
+
+@pytest.mark.parametrize(
+    ("loss", "unbeaten", "said"),
+    [
+        (0.8, [], "the model beats every baseline (zero, last) beyond chance on 50 test windows"),
+        (0.8, ["zero"], "the model does NOT beat zero (chance explains its lead) on 50 test windows"),
+        (1.5, ["zero", "last"], "the model does NOT beat zero, last (chance explains its lead) on 50 test windows"),
+    ],
+)
+def test_a_verdict_goes_by_intervals_and_says_where_a_lower_loss_is_luck(
+    loss: float, unbeaten: list[str], said: str
+) -> None:
+    losses = {"zero": {"loss": 1.0}, "last": {"loss": 2.0}}
+    test = {"loss": loss, "windows": 50, "baselines": losses, "statistics": {"unbeaten": unbeaten}}
+    assert judge(test) == said
+
+
+def test_training_and_evaluation_give_one_verdict(wave_store: FeatureStore, sealed_bundle: Bundle) -> None:
+    test = sealed_bundle.manifest["metrics"]["test"]
+    card = score_unseen(sealed_bundle, wave_store, config=sealed_bundle.config, trials=1)
+    told = {name: is_beaten for name, (is_beaten, _) in zip(card.ahead, verdicts(card), strict=True)}
+    assert [name for name, is_beaten in told.items() if not is_beaten] == test["statistics"]["unbeaten"]
+    assert [name for name in told if name in judge(test).partition("NOT beat")[2]] == test["statistics"]["unbeaten"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.errors import DataError
@@ -15,7 +16,7 @@ from pipelines.store import FeatureStore
 from stockbot.cli import main
 from stockbot.config import Config, load_config
 from stockbot.errors import ArtifactError
-from stockbot.fit.checkpoints import Checkpoints
+from stockbot.fit.checkpoints import Checkpoints, Position
 from stockbot.run_folder import find_run
 from stockbot.train import TrainResult, resume, train
 from tests.stockbot.markets import make_store, tiny_config, wave
@@ -164,10 +165,27 @@ def test_other_rows_and_a_damaged_checkpoint_are_refused(wave_store: FeatureStor
     checkpoint = run / "checkpoints" / "last.npz"
     whole = checkpoint.read_bytes()
     checkpoint.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ArtifactError, match=r"last.npz: no checkpoint can be read from it .* train anew"):
+    with pytest.raises(ArtifactError, match=r"last.npz: no checkpoint can be read from it: .* train anew"):
         resume(run, config, wave_store)
     checkpoint.write_bytes(whole)
     resume(run, config, wave_store)
+
+
+def test_no_byte_of_a_checkpoint_can_be_altered_or_lost(tmp_path: Path) -> None:
+    """The names of arrays in the directory of a ZIP have no checksum, and an empty file is what a full disk leaves."""
+    checkpoints, last = Checkpoints(tmp_path), tmp_path / "last.npz"
+    arrays = [np.arange(3, dtype=np.float32), np.ones((2, 2), np.float32)]
+    checkpoints.save(Position(1, 2, [{"val_loss": 0.5}]), arrays, {"replicas": 1})
+    found = checkpoints.load()
+    assert found is not None
+    assert (found[0], found[2]) == (Position(1, 2, [{"val_loss": 0.5}]), {"replicas": 1})
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found[1], arrays, strict=True))
+    whole = last.read_bytes()
+    altered = (whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :] for at in range(len(whole)))
+    for damaged in (*altered, b"", whole[:40], whole[:-1], whole + b"0"):
+        last.write_bytes(damaged)
+        with pytest.raises(ArtifactError, match=r"last.npz: no checkpoint can be read from it: it was altered or cut"):
+            checkpoints.load()
 
 
 def test_a_checkpoint_of_other_devices_is_refused(wave_store: FeatureStore, tmp_path: Path) -> None:
@@ -210,7 +228,7 @@ def test_the_command_goes_on_with_a_run_and_its_settings(
 
 
 def test_a_run_is_found_by_its_beginning(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no run begins with 'x'; expected one but there is none"):
+    with pytest.raises(ArtifactError, match="there is no run yet; run `stockbot-hp train`"):
         find_run(tmp_path, "x")
     for name in ("20260101T000000Z-aa", "20260102T000000Z-bb", "20260102T000000Z-bb-2", ".tmp-1-bundle"):
         (tmp_path / "runs" / name).mkdir(parents=True)

@@ -1,5 +1,6 @@
 """The scheduled job: it appends, trains, compares and decides; whatever fails leaves the champion where it was."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -17,7 +18,7 @@ from stockbot.compare import Comparison, compare, verdict
 from stockbot.config import Config, LoaderConfig
 from stockbot.errors import ConfigError, PromotionRefusedError, StockbotError
 from stockbot.promote import promote
-from stockbot.retrain import RetrainResult, retrain_once
+from stockbot.retrain import RetrainResult, _require_better_than_guessing, retrain_once
 from stockbot.train import train
 from tests.stockbot.markets import tiny_config, wave, write_ticks
 
@@ -98,11 +99,22 @@ def test_a_model_that_guessing_beats_is_not_promoted(tmp_path: Path) -> None:
         result = retrain_once([source], config, tmp_path / "store", tmp_path / "artifacts")
         assert result.outcome == "refused"
         assert re.search(
-            r"loss \S+ against \S+ of `zero`.* on \d+ test windows: no better than guessing", result.reason
+            r"loss \S+ against \S+ of `zero`.* on \d+ test windows: no better than guessing beyond chance",
+            result.reason,
         )
         assert f"promote {result.candidate[:16]} by hand" in result.reason  # type: ignore[index]
         assert current(tmp_path / "artifacts") == incumbent
     assert result.comparison["improvement"] > 0.0
+
+
+def test_a_lead_over_guessing_that_chance_explains_is_not_promoted(sealed_bundle: Bundle) -> None:
+    test = sealed_bundle.manifest["metrics"]["test"]
+    lower = test | {"loss": 0.9 * test["baselines"]["zero"]["loss"], "statistics": {"unbeaten": ["zero"]}}
+    lucky = dataclasses.replace(sealed_bundle, manifest={"metrics": {"test": lower}})
+    with pytest.raises(PromotionRefusedError, match=r"of `zero` on 74 test windows: no better than guessing beyond"):
+        _require_better_than_guessing(lucky)
+    beaten = lower | {"statistics": {"unbeaten": ["least_squares"]}}  # which needs training, as the model does
+    _require_better_than_guessing(dataclasses.replace(lucky, manifest={"metrics": {"test": beaten}}))
 
 
 def test_only_windows_that_neither_model_has_seen_are_compared(tmp_path: Path) -> None:

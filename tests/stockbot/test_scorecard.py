@@ -154,27 +154,31 @@ def test_a_lead_that_chance_explains_is_no_lead() -> None:
     assert table(card)[1:] == ["      model         zero", "loss  1 [0.5, 1.5]  1.1 [0.6, 1.6]"]
 
 
-def test_symbols_that_move_together_are_one_piece_of_evidence(wave_store: FeatureStore) -> None:
-    """The same symbol twice must not make an interval shorter."""
-    data = make_training_set(tiny_config(), wave_store)
+@pytest.mark.parametrize(
+    ("bars", "late_ns"),
+    [({"bars__kind": "none"}, 0), ({"bars__kind": "none"}, 300_000_000), ({"bars__size": "1s"}, 999_999_999)],
+)
+def test_symbols_that_move_together_are_one_piece_of_evidence(
+    wave_store: FeatureStore, bars: dict[str, str], late_ns: int
+) -> None:
+    """The same symbol twice must neither make an interval shorter nor a ratio larger, whenever its last tick comes."""
+    config = tiny_config(**{"bars__kind": "time"} | bars)
+    data = dataclasses.replace(make_training_set(tiny_config(), wave_store), config=config)
     starts = data.split.test.clipped(0, 260).starts()
     panel = data.panel
     twice = dataclasses.replace(
         panel,
         matrix=np.tile(panel.matrix[:260], (2, 1)),
-        **{name: np.tile(getattr(panel, name)[:260], 2) for name in ("timestamp", "known", "close", "session")},
+        known=np.concatenate([panel.known[:260], panel.known[:260] + late_ns]),
+        **{name: np.tile(getattr(panel, name)[:260], 2) for name in ("timestamp", "close", "session")},
     )
     copied = dataclasses.replace(data, panel=twice, labels=np.tile(data.labels[:260], 2))
     said = noisy(data, starts)
-    once = scorecard(data, WindowRuns.of_starts(starts), {"model": said}, config=data.config, trials=1)
-    both = scorecard(
-        copied,
-        WindowRuns.of_starts(np.concatenate([starts, starts + 260])),
-        {"model": np.tile(said, 2)},
-        config=data.config,
-        trials=1,
-    )
-    for name in ("loss", "pnl", "sharpe"):
+    once = scorecard(data, WindowRuns.of_starts(starts), {"model": said}, config=config, trials=3)
+    doubled = WindowRuns.of_starts(np.concatenate([starts, starts + 260]))
+    both = scorecard(copied, doubled, {"model": np.tile(said, 2)}, config=config, trials=3)
+    assert both.instants == once.instants
+    for name in ("loss", "pnl", *TRADED):
         one, two = once.figures["model"][name], both.figures["model"][name]
         assert (two.value, two.low, two.high) == pytest.approx((one.value, one.low, one.high)), name
 

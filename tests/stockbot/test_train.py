@@ -163,6 +163,13 @@ def test_a_price_that_never_moves_trains(tmp_path: Path) -> None:
     assert Bundle.load(result.path).target_scale == 1.0
 
 
+def test_an_unknown_network_is_refused_before_rows_are_read(wave_store: FeatureStore, tmp_path: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(ConfigError, match="'prophet' is not known"):
+        train(tiny_config(model__factory="prophet"), wave_store, tmp_path, report=told.append)
+    assert [line.split()[0] for line in told] == ["run"]
+
+
 @pytest.mark.parametrize("device", ["gpu", "tpu:0", "cpu:7"])
 def test_an_unknown_device_names_those_that_are_visible(wave_store: FeatureStore, tmp_path: Path, device: str) -> None:
     with pytest.raises(UsageError, match=f"--devices: '{device}' is not visible; choose auto, cpu:0"):
