@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -23,6 +23,9 @@ from pipelines.parquet_writer import Columns, Encoding, Kind, ParquetWriter
 RETIRED = "_retired"
 
 Period = Literal["day", "month", "year"]
+
+_EPOCH = date(1970, 1, 1)
+_DAY_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ def period_end(key: str, period: Period) -> int:
 
 def period_bounds(key: str, period: Period) -> tuple[int, int]:
     """The times, in ns, at which the period of a folder's name begins and ends."""
-    first = int(pl.Series([date.fromisoformat(key)]).cast(pl.Datetime("ns")).to_physical()[0])
+    first = _midnight(date.fromisoformat(key))
     return first, _bounds(first, period)[1]
 
 
@@ -224,9 +227,16 @@ def periods(stamps: pl.Series, period: Period) -> Iterator[tuple[str, int, int]]
 
 def _bounds(stamp: int, period: Period) -> tuple[str, int]:
     """The first day of the period of a stamp, and the stamp at which the period ends."""
-    unit = {"day": "1d", "month": "1mo", "year": "1y"}[period]
-    first = pl.Series([stamp]).cast(pl.Datetime("ns")).dt.truncate(unit)
-    return first.dt.date()[0].isoformat(), int(first.dt.offset_by(unit).to_physical()[0])
+    first = _EPOCH + timedelta(days=stamp // _DAY_NS)
+    if period == "day":
+        return first.isoformat(), _midnight(first + timedelta(days=1))
+    first = first.replace(day=1) if period == "month" else first.replace(month=1, day=1)
+    later = (first + timedelta(days=32 if period == "month" else 366)).replace(day=1)
+    return first.isoformat(), _midnight(later)
+
+
+def _midnight(day: date) -> int:
+    return (day - _EPOCH).days * _DAY_NS
 
 
 def state_bytes(state: Mapping[str, Floats]) -> bytes:

@@ -2,7 +2,7 @@
 
 import glob
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -45,9 +45,9 @@ def expand_sources(sources: Sequence[str | Path]) -> list[Path]:
 def passed_over(sources: Sequence[str | Path]) -> list[Path]:
     """Return the documents and the feature stores among the files of folders and globs: no data by their names."""
     matched = {file for source in sources if not Path(source).expanduser().is_file() for file in _matches(source)}
-    stores = {store for file in matched if (store := _store_of(file)) is not None}
-    documents = {file for file in matched if _is_document_path(file) and _store_of(file) is None}
-    return sorted(stores | documents)
+    stores = _stores_of(matched)
+    documents = {file for file in matched if _is_document_path(file) and stores[file.parent] is None}
+    return sorted({store for store in stores.values() if store is not None} | documents)
 
 
 def is_document(name: str) -> bool:
@@ -66,7 +66,8 @@ def _expand(source: str | Path) -> list[Path]:
     if not path.is_dir() and not glob.has_magic(str(path)):
         raise DataError(f"{source}: no such file or folder")
     matched = _matches(source)
-    files = [file for file in matched if not _is_document_path(file) and _store_of(file) is None]
+    stores = _stores_of(matched)
+    files = [file for file in matched if not _is_document_path(file) and stores[file.parent] is None]
     if files:
         return files
     if matched:
@@ -88,9 +89,14 @@ def _matches(source: str | Path) -> list[Path]:
     return sorted(Path(name) for name in names if Path(name).is_file())
 
 
-def _store_of(file: Path) -> Path | None:
-    """Return the feature store, or the bundle, that holds a file."""
-    return next((folder for folder in file.parents if all((folder / name).is_file() for name in _STORE)), None)
+def _stores_of(files: Collection[Path]) -> dict[Path, Path | None]:
+    """Return the feature store, or the bundle, that holds the folder of each file."""
+
+    def store_of(folder: Path) -> Path | None:
+        above = (folder, *folder.parents)
+        return next((one for one in above if all((one / name).is_file() for name in _STORE)), None)
+
+    return {folder: store_of(folder) for folder in {file.parent for file in files}}
 
 
 def _is_readable(file: Path, root: Path) -> bool:
