@@ -1,6 +1,7 @@
 """Which partitions of a store, or of an interrupted build, still stand; from where work is due, and why."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,29 +91,37 @@ def _standing(
             if known and symbol == known[0]["symbol"]:
                 begin.setdefault(parts.period_key(first, period), []).append(source)
     stand: list[Record] = []
+    keys = deque(sorted(begin))
     for record in known:
-        reason = _fault(record, stand, present, begin, is_there)
+        beginning = {key: begin[key] for key in _up_to(record["date"], keys)}
+        reason = _fault(record, stand, present, beginning, is_there)
         if reason is not None:
             return stand, reason
         stand.append(record)
     return stand, None
 
 
+def _up_to(date: str, keys: deque[str]) -> Iterator[str]:
+    """Those that are not later, taken out."""
+    while keys and keys[0] <= date:
+        yield keys.popleft()
+
+
 def _fault(
     record: Record,
     before: Sequence[Record],
     present: set[Named],
-    begin: Mapping[str, Sequence[Source]],
+    beginning: Mapping[str, Sequence[Source]],
     is_there: Callable[[Record], bool],
 ) -> str | None:
+    """Why a partition does not stand; `beginning` are the sources that begin after the one before, by period."""
     inputs = {(item["name"], item["sha256"]) for item in record["inputs"]}
     gone = sorted(name for name, _ in inputs - present)
     if gone:
         return f"{gone[0]} changed or is gone"
-    since = before[-1]["date"] if before else ""
-    for key, found in begin.items():
+    for key, found in beginning.items():
         new = [source for source in found if (source.path.name, source.sha256) not in inputs]
-        if since < key < record["date"] or (key == record["date"] and new):
+        if key < record["date"] or new:
             return f"{(new or found)[0].path.name} is new"
     if record["before"] != (before[-1]["state"]["sha256"] if before else None):
         return "what comes before it changed"

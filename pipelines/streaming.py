@@ -20,7 +20,7 @@ from pipelines.planning import Work
 from pipelines.quality import NONE_PLACED
 from pipelines.runs import Run, Screen, merged
 from pipelines.schema import SourceHints
-from pipelines.survey import Source, rejected_of, runs_of
+from pipelines.survey import Source, key_of, rejected_of, runs_of
 from pipelines.uploads import Upload
 
 Item = TypeVar("Item")
@@ -104,20 +104,20 @@ def build_symbol(task: Task, plan: FeaturePlan, advanced: Callable[[int, int], N
 
 
 def _run(task: Task, plan: FeaturePlan, place: Place, journal: Journal) -> list[Record]:
-    stream = screened(task, lambda run: _Noted(run, task, journal))
+    stream = screened(task, lambda run, source: _Noted(run, source, task.work.symbol, journal))
     build = SymbolBuild(place, task.work.symbol, task.making, plan, task.work.standing)
     with closing(read_ahead(stream)) as batches:
         return build.run(batches, task.names, task.files)
 
 
-def screened(task: Task, watched: Callable[[Run], Run] = lambda run: run) -> Iterator[Batch]:
+def screened(task: Task, watched: Callable[[Run, Source], Run] = lambda run, source: run) -> Iterator[Batch]:
     """The rows that are due of a symbol, merged from its sources, with what is rejected of them.
 
     Args:
-        watched: what is read in the place of each run.
+        watched: what is read in the place of each run of a source.
     """
     symbol, start = task.work.symbol, task.work.start
-    runs = [watched(run) for source in task.sources for run in _runs(task, source)]
+    runs = [watched(run, source) for source in task.sources for run in _runs(task, source)]
     rejected = pl.concat([NONE_PLACED, *(rejected_of(source, symbol, task.root) for source in task.sources)])
     if start is not None:
         rejected = rejected.filter(pl.col("_stamp") >= start)
@@ -132,9 +132,9 @@ def _runs(task: Task, source: Source) -> Iterator[Run]:
 class _Noted:
     """A run that is entered in the journal when it was read to its end: it may not have to be opened again."""
 
-    def __init__(self, run: Run, task: Task, journal: Journal) -> None:
+    def __init__(self, run: Run, source: Source, symbol: str, journal: Journal) -> None:
         self.source, self.part, self.first, self.last = run.source, run.part, run.first, run.last
-        self._run, self._task, self._journal = run, task, journal
+        self._run, self._origin, self._symbol, self._journal = run, source, symbol, journal
 
     def batches(self) -> Iterator[Batch]:
         """As `Run`."""
@@ -142,10 +142,9 @@ class _Noted:
         for batch in self._run.batches():
             last = int(batch.rows["timestamp"].to_physical()[-1]) if len(batch.rows) else last
             yield batch
-        source = next(one for one in self._task.sources if one.number == self.source)
-        if source.entry["spans"][self._task.work.symbol][1] is None:
-            entry = {"name": source.path.name, "sha256": source.sha256, "symbol": self._task.work.symbol, "last": last}
-            self._journal.add(LASTS, entry)
+        if self._origin.entry["spans"][self._symbol][1] is None:
+            name, sha256 = key_of(self._origin)
+            self._journal.add(LASTS, {"name": name, "sha256": sha256, "symbol": self._symbol, "last": last})
 
 
 def read_ahead(batches: Iterable[Item]) -> Generator[Item, None, None]:

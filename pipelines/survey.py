@@ -294,8 +294,9 @@ def _spilled(
             density += Density.of(part.rows)
             columns |= dict.fromkeys(part.rows.drop("_file").columns)
             rows_out += len(part.rows)
-            content = (content + _value_sum(part.rows)) % 2**64
-            beginning = beginning or _value_sum(part.rows[:BEGINNING])
+            whole = _value_sum(part.rows)
+            content = (content + whole) % 2**64
+            beginning = beginning or (whole if len(part.rows) <= BEGINNING else _value_sum(part.rows[:BEGINNING]))
             steps.append(part.steps)
             entry["runs"] += _write_part(root, f"{stem}-{number:06d}.arrow", part)
     for symbol, _, _, _, first, last, _ in entry["runs"]:

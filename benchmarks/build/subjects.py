@@ -1,8 +1,11 @@
 """What is measured: each subject prints its table and returns its figures and goals."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median
+from time import process_time
 from typing import Any
 
 from benchmarks import goals
@@ -173,6 +176,36 @@ def csv(bench: Bench, size: Size) -> Result:
     return _plain(found), [goals.at_least("CSV: rate of our reading / of Polars'", ratio, 0.8)]
 
 
+def small(bench: Bench, size: Size) -> Result:
+    """Archives of many small files, two symbols of a thousand days: what a file costs, beside hashing it."""
+    figures = {}
+    for kind in ("csv", "zstd"):
+        shape, ours = Shape(kind, 2, 1_000, 200), _ours("default")
+        files, begin = bench.files(shape), bench.first(ours, kind).seconds
+        runs, bare = [], []
+        for _ in range(bench.rounds):
+            runs.append(bench.once(ours, files))
+            bare.append(_hashing(files))
+        stored = sum(path.is_file() for path in (bench.outputs / "measured").rglob("*"))
+        ns = (median(run.seconds for run in runs) - begin) / len(files) * 1e9
+        peak_mb = max(run.peak_mb for run in runs)
+        figures[kind] = {"ns": ns, "bare_ns": median(bare), "peak_mb": peak_mb, "files": stored}
+        print(
+            f"{len(files):,} files of {shape.ticks} ticks, {kind}: {ns / 1e3:,.0f} us a file, {ns / median(bare):,.0f} "
+            f"times opening and hashing it; {peak_mb:,.0f} MB; {stored:,} files in the store"
+        )
+    return figures, []
+
+
+def _hashing(files: Sequence[Path]) -> float:
+    """ns a file of opening and hashing alone."""
+    begun = process_time()
+    for file in files:
+        with file.open("rb") as stream:
+            hashlib.file_digest(stream, "sha256")
+    return (process_time() - begun) / len(files) * 1e9
+
+
 _STORES = (("all", "none"), ("all", "lz4"), ("all", "zstd"), ("input", "lz4"), ("none", "lz4"))  # what, codec
 
 
@@ -231,7 +264,7 @@ def _show(title: str, found: dict[str, Figure], least: dict[str, float]) -> None
 Subject = Callable[[Bench, Size], Result]
 SUBJECTS: dict[str, Subject] = {
     "check": check, "codecs": codecs, "bars": bars, "archives": archives, "scale": scale, "workers": workers,
-    "append": append, "csv": csv, "lazy": lazy,
+    "append": append, "csv": csv, "lazy": lazy, "small": small,
 }  # fmt: skip
 _NEEDS = {"workers": "--workers", "append": "--plan", "scale": "--plan", "lazy": "--materialize"}
 

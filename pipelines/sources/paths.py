@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -50,8 +50,7 @@ def expand_sources(sources: Sequence[str | Path]) -> list[Path]:
 def passed_over(sources: Sequence[str | Path]) -> list[Path]:
     """Return what folders and globs hold that is no data by its name: documents, feature stores, unknown endings."""
     places = [source for source in sources if not Path(source).expanduser().is_file()]
-    left = (file for source in places for file in _matches(source) if not _is_data(file, source))
-    return sorted({_store_of(file) or file for file in left})
+    return sorted({other for source in places for other in _sorted_out(source)[1]})
 
 
 def is_document(name: str) -> bool:
@@ -69,18 +68,25 @@ def _expand(source: str | Path) -> list[Path]:
         return [path]
     if not path.is_dir() and not glob.has_magic(str(path)):
         raise DataError(f"{source}: no such file or folder")
-    matched = _matches(source)
-    files = [file for file in matched if _is_data(file, source)]
+    files, others = _sorted_out(source)
     if files:
         return files
-    if matched:
+    if others:
         raise DataError(
-            f"{source}: holds no market data, only documents or a feature store or other files ({matched[0].name}, "
+            f"{source}: holds no market data, only documents or a feature store or other files ({others[0].name}, "
             f"...); expected files of ticks or candles named {' '.join(SUFFIXES)}"
         )
     if path.is_dir():
         raise DataError(f"{path}: the folder holds no market data; expected files named {' '.join(SUFFIXES)}")
     raise DataError(f"{source}: the glob matches no file; expected at least one")
+
+
+def _sorted_out(source: str | Path) -> tuple[list[Path], list[Path]]:
+    """Return the files of data, and what else there is: stores as one."""
+    matched = _matches(source)
+    stores = _stores_of(matched)
+    files = [file for file in matched if stores[file.parent] is None and _is_data(file, source)]
+    return files, sorted({stores[file.parent] or file for file in set(matched).difference(files)})
 
 
 def _matches(source: str | Path) -> list[Path]:
@@ -123,7 +129,7 @@ def _is_hidden(name: str) -> bool:
 def _is_data(file: Path, source: str | Path) -> bool:
     """Tell by names: what a glob matches may have any ending."""
     is_known = _has_known_ending(file) or not Path(source).expanduser().is_dir()
-    return is_known and not _is_document_path(file) and _store_of(file) is None
+    return is_known and not _is_document_path(file)
 
 
 def _has_known_ending(file: Path) -> bool:
@@ -139,9 +145,14 @@ def _check_name(path: Path) -> None:
         )
 
 
-def _store_of(file: Path) -> Path | None:
-    """Return the feature store, or the bundle, that holds a file."""
-    return next((folder for folder in file.parents if all((folder / name).is_file() for name in _STORE)), None)
+def _stores_of(files: Collection[Path]) -> dict[Path, Path | None]:
+    """Return the feature store, or the bundle, that holds the folder of each file."""
+
+    def store_of(folder: Path) -> Path | None:
+        above = (folder, *folder.parents)
+        return next((one for one in above if all((one / name).is_file() for name in _STORE)), None)
+
+    return {folder: store_of(folder) for folder in {file.parent for file in files}}
 
 
 def plain_stem(path: Path) -> str:

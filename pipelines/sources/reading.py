@@ -124,7 +124,7 @@ def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
     repeated, reason = repeated_identity(good, mapping.flavour)
     good, again = parted(good, repeated, reason, hints.quality.policy)
     rejected = [table.rejected, rejected_rows(table, table.lines, reasons)]
-    for rows, why in ((back, NON_MONOTONIC), (again, reason)):
+    for rows, why in filter(lambda found: len(found[0]), ((back, NON_MONOTONIC), (again, reason))):
         rejected.append(rejected_rows(table, rows["_line"], pl.repeat(why, len(rows), eager=True, dtype=pl.String)))
     return Part(
         path,
@@ -183,9 +183,9 @@ def read_times(
 
 def rejected_rows(table: RawTable, lines: pl.Series, reasons: pl.Series) -> pl.DataFrame:
     """Return the rejected rows of a table: those of `lines` whose reason is not null."""
-    bad = reasons.is_not_null()
-    if not bad.any():
+    if reasons.null_count() == len(reasons):
         return empty_rejected()
+    bad = reasons.is_not_null()
     at = lines.filter(bad)
     columns = {
         "file": pl.repeat(table.origin, len(at), eager=True, dtype=pl.String),

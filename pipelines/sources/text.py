@@ -66,8 +66,8 @@ def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
     DataError : no delimiter, no row that fits the header; no table at all, as JSON messages or a web page.
     """
     lines = text_lines(data)
-    layout = settle_layout(origin, lines, hints)
-    return split_lines(origin, lines[layout.start :], layout.start + 1, layout)
+    layout, body = _settled(origin, lines, hints)
+    return _split(origin, lines[layout.start :], layout.start + 1, body, layout)
 
 
 def text_lines(data: bytes) -> pl.Series:
@@ -83,6 +83,11 @@ def settle_layout(origin: str, lines: pl.Series, hints: SourceHints) -> TextLayo
     ------
     DataError : as `read_text`.
     """
+    return _settled(origin, lines, hints)[0]
+
+
+def _settled(origin: str, lines: pl.Series, hints: SourceHints) -> tuple[TextLayout, pl.DataFrame]:
+    """The layout, and the lines that are rows with their widths: counting these is a tenth of reading a small file."""
     sample = _sample(lines)
     if not sample:
         raise DamagedError(f"{origin}: no rows: the file holds only comment lines; expected a table of market data")
@@ -104,7 +109,7 @@ def settle_layout(origin: str, lines: pl.Series, hints: SourceHints) -> TextLayo
             f"{origin}: line {body['line'][0]} has {body['width'][0]} fields, the header has {len(names)}; expected "
             "rows as wide as the header: name the delimiter with --delimiter, or --no-header"
         )
-    return TextLayout(delimiter, names, head.names is not None, head.notes, head.start)
+    return TextLayout(delimiter, names, head.names is not None, head.notes, head.start), body
 
 
 def _sample(lines: pl.Series) -> list[str]:
@@ -133,7 +138,11 @@ def _stated_delimiter(origin: str, sample: list[str], stated: str | None) -> str
 
 
 def _detect_delimiter(origin: str, sample: list[str]) -> str:
+    text = "".join(sample)
+
     def score(delimiter: str) -> tuple[float, int]:
+        if delimiter not in text:
+            return 0.0, 1
         mode, hits = Counter(_width(line, delimiter) for line in sample).most_common(1)[0]
         return (hits / len(sample) if mode > 1 else 0.0, mode)
 
@@ -187,8 +196,11 @@ def _is_header(names: tuple[str, ...], width: int, plain: bool) -> bool:
 
 def split_lines(origin: str, lines: pl.Series, first: int, layout: TextLayout) -> RawTable:
     """Split lines, of which the first has the number `first`, into columns; those of other widths are rejected."""
+    return _split(origin, lines, first, _with_widths(_body(lines, first), layout.delimiter), layout)
+
+
+def _split(origin: str, lines: pl.Series, first: int, body: pl.DataFrame, layout: TextLayout) -> RawTable:
     width = len(layout.names)
-    body = _with_widths(_body(lines, first), layout.delimiter)
     good = body.filter(_fits(body, width))
     return RawTable(
         origin=origin,

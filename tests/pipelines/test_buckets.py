@@ -1,5 +1,6 @@
 """Sources and stores in a bucket, against a moto server: what a folder gives, whatever fails, whoever writes."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -109,22 +110,25 @@ def test_every_third_put_may_fail(bucket: Bucket, tmp_path: Path) -> None:
     assert data_of(bucket.content("store")) == data_of(content(local.store.folder))
 
 
-def test_a_build_that_any_put_ended_goes_on_on_another_machine(bucket: Bucket, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["all", "input", "none"])
+def test_a_build_that_any_put_ended_goes_on_on_another_machine(bucket: Bucket, tmp_path: Path, mode: str) -> None:
     folder = parquet(tmp_path / "in" / "AAA.parquet", ticks(900)).parent
-    (folder / "BBB.csv").write_text("timestamp,price,volume\n1700000000000,x,1\n1700000001000,5,1\n")
-    whole = build_archive(request(folder, Path("s3://ticks/whole"), scratch=tmp_path / "scratch"))
+    if mode != "none":
+        (folder / "BBB.csv").write_text("timestamp,price,volume\n1700000000000,x,1\n1700000001000,5,1\n")
+    asked = request(folder, Path("s3://ticks/whole"), scratch=tmp_path / "scratch", materialize=mode)
+    whole = build_archive(asked)
     puts, ended = bucket.puts, 0
     for number in range(1, puts + 1):
         key = f"store-{number}"
         bucket.puts = 0
         bucket.answer = lambda count, path, number=number: 403 if count == number else None
-        ask = request(folder, Path(f"s3://ticks/{key}"), scratch=tmp_path / f"one-{number}")
+        ask = dataclasses.replace(asked, out=Path(f"s3://ticks/{key}"), scratch=tmp_path / f"one-{number}")
         with pytest.raises(DataError, match=r"^s3://ticks/store-\d+/.*: the object store refused or did not answer"):
             build_archive(ask)
         ended += 1
         assert not bucket.at(f"{key}/{MANIFEST}").exists()
         bucket.answer = lambda count, path: None
-        report = build_archive(request(folder, Path(f"s3://ticks/{key}"), scratch=tmp_path / f"other-{number}"))
+        report = build_archive(dataclasses.replace(ask, scratch=tmp_path / f"other-{number}"))
         assert bucket.content(key) == bucket.content("whole")
         assert report.store.snapshot == whole.store.snapshot
     assert ended == puts
@@ -211,11 +215,19 @@ def test_copy_that_a_killed_try_left_is_not_taken_for_what_is_there_now(bucket: 
 
 @pytest.mark.parametrize("mode", ["none", "input"])
 def test_store_in_a_bucket_is_computed_from(bucket: Bucket, tmp_path: Path, mode: str) -> None:
-    parquet(tmp_path / "in" / "AAA.parquet", ticks(3000))
+    """Also after an update, by readers of the store before it too, and though every third put fails."""
+    bucket.answer = lambda number, path: 503 if number % 3 == 0 else None
+    frame = ticks(3000)
+    parquet(tmp_path / "in" / "0" / "AAA.parquet", frame[:2000])
     asked = request(tmp_path / "in", Path("s3://ticks/store"), scratch=tmp_path / "scratch", materialize=mode)
+    before = build_archive(asked).store
+    rows = before.read("AAA")
+    parquet(tmp_path / "in" / "1" / "AAA.parquet", frame[1990:])
     remote = build_archive(asked).store
+    assert bucket.puts > 6
     assert remote.verify() == []
     same_rows(remote, build_archive(request(tmp_path / "in", tmp_path / "local")).store)
+    assert before.read("AAA").equals(rows, null_equal=True)
 
 
 def test_sources_in_a_bucket_are_kept_or_refused(bucket: Bucket, tmp_path: Path) -> None:

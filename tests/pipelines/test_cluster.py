@@ -101,22 +101,27 @@ def test_cluster_appends_like_a_local_build(client: Client, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("small")
-def test_killed_worker_costs_the_partition_that_it_was_at(client: Client, tmp_path: Path) -> None:
-    folder = parquet(tmp_path / "in" / "AAA.parquet", ticks(8000)).parent
-    build_archive(request(folder, tmp_path / "local"))
+@pytest.mark.parametrize("mode", ["all", "input", "none"])
+def test_killed_worker_costs_the_partition_that_it_was_at(client: Client, tmp_path: Path, mode: str) -> None:
+    folder = parquet(tmp_path / "in" / "AAA.parquet", ticks(8000, step_ns=100 * 10**9)).parent
+    asked = request(folder, tmp_path / "local", materialize=mode)
+    build_archive(asked)
     killed: list[int] = []
     told: list[tuple[int, int]] = []
 
     def advanced(taken: int, total: int, partitions: int) -> None:
         told.append((taken, partitions))
-        if partitions >= 2 and not killed:
-            (worker,) = (address for address, keys in client.processing().items() if keys)
-            killed.append(pids[worker])
-            os.kill(killed[0], signal.SIGKILL)
+        with one_at_a_time:
+            busy = [address for address, keys in client.processing().items() if keys]
+            if partitions >= 2 and busy and not killed:
+                killed.append(pids[busy[0]])
+                os.kill(killed[0], signal.SIGKILL)
 
+    one_at_a_time = threading.Lock()
     pids = client.run(os.getpid)
-    on_cluster = builder(client, slowly)
-    build_archive(request(folder, tmp_path / "dask", elsewhere=on_cluster, advanced=partial(_elsewhere, advanced)))
+    told_elsewhere = partial(_elsewhere, advanced)
+    asked = dataclasses.replace(asked, elsewhere=builder(client, slowly), advanced=told_elsewhere)
+    build_archive(dataclasses.replace(asked, out=tmp_path / "dask"))
     assert killed
     assert content(tmp_path / "dask") == content(tmp_path / "local")
     partitions = [done for _, done in told]

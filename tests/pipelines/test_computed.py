@@ -252,6 +252,18 @@ def test_a_changed_or_late_file_makes_its_partitions_due(tmp_path: Path, asked: 
     equals_a_rebuild(asked, tmp_path)
 
 
+@pytest.mark.parametrize("mode", ["none", "input"])
+def test_symbols_side_by_side_give_the_same_bytes(tmp_path: Path, mode: str) -> None:
+    several_symbols(tmp_path / "ticks")
+    parquet(tmp_path / "ticks" / "late" / "CCC.parquet", ticks(300, 7))
+    one = archive_request(tmp_path / "ticks", tmp_path / "one", materialize=mode)
+    build_archive(one)
+    three = dataclasses.replace(one, out=tmp_path / "three", workers=3)
+    interrupt(three, 7)
+    build_archive(three)
+    assert content(tmp_path / "one") == content(tmp_path / "three")
+
+
 def test_a_build_that_was_interrupted_goes_on_to_the_same_bytes(tmp_path: Path, asked: Request) -> None:
     other = dataclasses.replace(asked, out=tmp_path / "other")
     interrupt(other, 8)

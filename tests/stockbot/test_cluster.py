@@ -11,19 +11,24 @@ import pytest
 
 from stockbot import cluster
 from stockbot.cli import main as run_main
-from tests.pipelines.test_archive import content, csv, ticks
+from tests.pipelines.test_archive import content, csv, parquet, ticks
 
 SCRIPT = "from stockbot.cli import main\nif __name__ == '__main__':\n    main()\n"
 
 
-def test_local_cluster_builds_the_same_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["all", "none"])
+def test_local_cluster_builds_the_same_store(tmp_path: Path, mode: str) -> None:
     for number, symbol in enumerate(["AAA", "BBB"]):
-        csv(tmp_path / "in" / f"{symbol}.csv", ticks(2000, number))
+        if mode == "none":
+            parquet(tmp_path / "in" / f"{symbol}.parquet", ticks(2000, number))
+        else:
+            csv(tmp_path / "in" / f"{symbol}.csv", ticks(2000, number))
     (tmp_path / "stockbot-hp.py").write_text(SCRIPT)
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     for out, more in (("here", []), ("there", ["--cluster", "local", "--workers", "2"])):
         command = [sys.executable, "stockbot-hp.py", "build-features", "in", "--out", out, "--json", *more]
+        command += ["--materialize", mode]
         answer = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
         )

@@ -1,6 +1,7 @@
 """Every command on stores whose rows are computed when they are read: what it gives on one whose rows are written."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,3 +120,24 @@ def test_a_command_on_a_source_that_is_no_longer_what_it_was_says_what_to_do(
     assert f"{path}: a source that changed since the store was built: expected " in told
     assert "put it back, or run build-features on the archive as it is now" in told
     assert not list(folder.glob("rows.csv*"))
+
+
+@pytest.mark.parametrize("placement", ["memory", "streamed"])
+def test_training_ends_where_a_source_was_altered_in_secret(
+    folder: Path, capsys: pytest.CaptureFixture[str], placement: str
+) -> None:
+    Path("config.yaml").write_text(tiny_config(**CONFIG, loader__placement=placement).to_yaml())
+    path = folder / "ticks" / "0" / "BBB.parquet"
+    pl.read_parquet(path).write_parquet(path, compression="uncompressed")
+    call(capsys, "build-features", "ticks", "--out", "store", "--materialize", "none")
+    data, stat = bytearray(path.read_bytes()), path.stat()
+    place = data.index(pl.read_parquet(path)["price"][130:131].to_numpy().tobytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "store"])
+    assert stop.value.code == 1
+    told = capsys.readouterr().err
+    assert f"{path}: a source that was altered since the store was built, and kept its size and time: expected " in told
+    assert not list(folder.glob("artifacts/models/*"))
