@@ -11,6 +11,7 @@ import pytest
 from pipelines.bars import BarSpec
 from pipelines.batches import WindowLoader
 from pipelines.build import build_store
+from pipelines.columns import ScratchColumn
 from pipelines.features import FeaturePlan
 from pipelines.ingest import read_archive
 from pipelines.parquet_writer import Encoding
@@ -25,6 +26,7 @@ from stockbot.bundle import Bundle
 from stockbot.compare import compare
 from stockbot.config import Config, LoaderConfig
 from stockbot.errors import ConfigError
+from stockbot.inference import OnnxModel
 from stockbot.live.replay import in_force
 from stockbot.scorecard import scorecard
 from stockbot.train import TrainResult, train
@@ -34,6 +36,15 @@ from stockbot.walk_forward import walk
 from tests.stockbot.markets import FEATURES, tiny_config, wave, write_ticks
 from tests.stockbot.test_resume import STATEFUL, assert_same, train_on
 
+
+class Zero(OnnxModel):
+    """Says that nothing moves."""
+
+    def outputs(self, windows: np.ndarray) -> np.ndarray:
+        return np.zeros(len(windows), np.float32)
+
+
+ZERO = Zero(b"")
 LONG = {"model__factory": "linear", "training__epochs": 2}
 
 
@@ -155,6 +166,14 @@ def test_an_epoch_in_other_runs_still_trains_the_same_model_to_rounding(store: F
     ]
     for name in ("loss", "mae", "directional_accuracy"):
         assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-4)
+
+
+def test_nothing_of_every_row_is_in_memory(store: FeatureStore) -> None:
+    _, streamed = both(store)
+    kept = [streamed.panel.timestamp, streamed.panel.known, streamed.panel.close, streamed.labels]
+    said = predictions(streamed, ZERO, streamed.split.test, baselines(streamed))
+    for column in (*kept, *said.values()):
+        assert isinstance(column, ScratchColumn)
 
 
 def test_two_models_compare_the_same(store: FeatureStore, tmp_path: Path) -> None:
