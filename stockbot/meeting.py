@@ -18,7 +18,7 @@ Message = dict[str, Any]
 
 _LONGEST = 1 << 20  # bytes of a message
 _PAUSE = 0.2  # seconds between two looks for who has come or gone
-_STRANGER = 5.0  # seconds in which who connects must have said who it is
+_STRANGER = 10.0  # seconds in which who connects must have said who it is
 
 
 @contextmanager
@@ -40,6 +40,7 @@ def meeting(cluster: Cluster | None, facts: Callable[[], Facts], *, seconds: flo
     if cluster is None or len(cluster.addresses) == 1:
         yield lambda: None
         return
+    mine = {"--workers": list(cluster.addresses), **facts()}  # first: who has come is expected to speak
     with ExitStack() as opened:
         door = opened.enter_context(_own_port(cluster))
         deadline = time.monotonic() + seconds
@@ -49,7 +50,7 @@ def meeting(cluster: Cluster | None, facts: Callable[[], Facts], *, seconds: flo
         else:
             side = _Other(cluster, opened.enter_context(_connected(cluster, deadline)))
         opened.callback(side.leave)
-        side.meet({"--workers": list(cluster.addresses), **facts()})
+        side.meet(mine)
 
         def begin() -> None:
             door.close()  # before TensorFlow listens there
