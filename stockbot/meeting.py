@@ -53,8 +53,8 @@ def meeting(cluster: Cluster | None, facts: Callable[[], Facts], *, seconds: flo
         side.meet(mine)
 
         def begin() -> None:
-            door.close()  # before TensorFlow listens there
             side.begin()
+            door.close()
             side.leave()
 
         yield begin
@@ -91,6 +91,7 @@ class _First:
                 connection.settimeout(None)  # as long as it prepares; if it ends, so does the connection
                 if _receive(connection) is None:
                     raise _ended(self._cluster, worker)
+            self._door.close()  # before the others' TensorFlow looks for ours there
 
     def leave(self) -> None:
         for connection in self._here.values():
@@ -244,10 +245,10 @@ def _receive(connection: socket.socket) -> Message | None:
     text = b""
     with suppress(OSError):
         while not text.endswith(b"\n"):
-            part = connection.recv(_LONGEST)
-            text += part
-            if not part or len(text) > _LONGEST:
+            seen = connection.recv(_LONGEST, socket.MSG_PEEK)  # the message after it may be there too
+            if not seen or len(text) > _LONGEST:
                 return None
+            text += connection.recv(seen.find(b"\n") + 1 or len(seen))
     try:
         message = json.loads(text)
     except ValueError:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from stockbot.errors import StockbotError, UsageError
-from stockbot.meeting import _First, differences, meeting
+from stockbot.meeting import _First, _receive, differences, meeting
 from stockbot.workers import Cluster
 from tests.stockbot.test_train import ROOT
 
@@ -200,6 +200,14 @@ def test_an_interrupted_first_worker_lets_nobody_begin(monkeypatch: pytest.Monke
         pass
     line = f"workers: worker 0 ({addresses[0]}) ended before training; it says why"
     assert outcomes(other) == [(1, [], line)]
+
+
+def test_messages_that_arrive_together_are_two() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        here.sendall(b'{"problem": null}\n{"problem": "later"}\n')
+        here.shutdown(socket.SHUT_WR)
+        assert [_receive(there) for _ in range(3)] == [{"problem": None}, {"problem": "later"}, None]
 
 
 def test_one_alone_waits_for_nobody() -> None:
