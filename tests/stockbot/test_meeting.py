@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -182,7 +183,8 @@ def test_strangers_are_passed_over() -> None:
         with socket.create_connection((host, int(port))) as stranger:
             stranger.sendall(said)
             stranger.shutdown(socket.SHUT_WR)
-            assert stranger.recv(1) == b""
+            with suppress(ConnectionResetError):  # what it said was not read to its end
+                assert stranger.recv(1) == b""
     assert outcomes(first, start(1, addresses)) == [(0, ["met", "began"], "")] * 2
 
 
