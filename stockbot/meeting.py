@@ -18,7 +18,7 @@ Message = dict[str, Any]
 
 _LONGEST = 1 << 20  # bytes of a message
 _PAUSE = 0.2  # seconds between two looks for who has come or gone
-_STRANGER = 5.0  # seconds in which who connects must have said who it is
+_STRANGER = 10.0  # seconds in which who connects must have said who it is
 
 
 @contextmanager
@@ -40,6 +40,7 @@ def meeting(cluster: Cluster | None, facts: Callable[[], Facts], *, seconds: flo
     if cluster is None or len(cluster.addresses) == 1:
         yield lambda: None
         return
+    mine = {"--workers": list(cluster.addresses), **facts()}  # first: who has come is expected to speak
     with ExitStack() as opened:
         door = opened.enter_context(_own_port(cluster))
         deadline = time.monotonic() + seconds
@@ -49,11 +50,11 @@ def meeting(cluster: Cluster | None, facts: Callable[[], Facts], *, seconds: flo
         else:
             side = _Other(cluster, opened.enter_context(_connected(cluster, deadline)))
         opened.callback(side.leave)
-        side.meet({"--workers": list(cluster.addresses), **facts()})
+        side.meet(mine)
 
         def begin() -> None:
-            door.close()  # before TensorFlow listens there
             side.begin()
+            door.close()
             side.leave()
 
         yield begin
@@ -90,6 +91,7 @@ class _First:
                 connection.settimeout(None)  # as long as it prepares; if it ends, so does the connection
                 if _receive(connection) is None:
                     raise _ended(self._cluster, worker)
+            self._door.close()  # before the others' TensorFlow looks for ours there
 
     def leave(self) -> None:
         for connection in self._here.values():
@@ -243,10 +245,10 @@ def _receive(connection: socket.socket) -> Message | None:
     text = b""
     with suppress(OSError):
         while not text.endswith(b"\n"):
-            part = connection.recv(_LONGEST)
-            text += part
-            if not part or len(text) > _LONGEST:
+            seen = connection.recv(_LONGEST, socket.MSG_PEEK)  # the message after it may be there too
+            if not seen or len(text) > _LONGEST:
                 return None
+            text += connection.recv(seen.find(b"\n") + 1 or len(seen))
     try:
         message = json.loads(text)
     except ValueError:

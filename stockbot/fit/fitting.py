@@ -1,6 +1,7 @@
 """A training from its data to the files of Keras: puts together devices, loader, step and loop."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -179,11 +180,9 @@ def memory_advice(config: Config) -> Iterator[None]:
 
 def _advice(config: Config, error: Exception) -> str:
     training = config.training
-    lines = str(error).splitlines() or [type(error).__name__]
-    reason = next((line for line in lines if "memory" in line.lower() or "OOM" in line), lines[0])
     return (
         f"training: a device has no memory left for batches of {training.batch_size} windows in {training.accumulate} "
-        f"parts ({reason.strip()}); raise training.accumulate for the same model in less memory, use "
+        f"parts ({_line_with('memory|OOM', error)}); raise training.accumulate for the same model in less memory, use "
         f"training.precision mixed_bfloat16 or mixed_float16 on a GPU, or lower training.batch_size or model.lstm_units"
     )
 
@@ -198,7 +197,15 @@ def _others_may_be_lost(devices: Devices, run: Path | None) -> Iterator[None]:
         if devices.workers == 1:
             raise
         name = "RUN" if run is None else run.name
+        peer = re.search(r"remote target \S*/task:(\d+)", str(error))
+        lost = f"worker {peer[1]}" if peer else "another one"
         raise StockbotError(
-            f"training: worker {devices.worker} of {devices.workers}, from 0, has lost another one "
-            f"({str(error).strip().partition(chr(10))[0]}); start all of them again with --resume {name}"
+            f"training: worker {devices.worker} of {devices.workers}, from 0, has lost {lost} "
+            f"({_line_with('aborted by', error)}); start all of them again with --resume {name}"
         ) from error
+
+
+def _line_with(words: str, error: Exception) -> str:
+    """The line of a message that says what happened; many begin with "Graph execution error:"."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if re.search(words, line, re.IGNORECASE)), lines[0]).strip()

@@ -45,6 +45,8 @@ def test_two_workers_train_like_one_and_go_on_after_one_was_killed(wave_store: F
     err = first.communicate(timeout=120)[1]
     assert first.returncode == 1
     (run,) = (path for path in (tmp_path / "two" / "runs").iterdir() if path.is_dir())
+    assert "worker 0 of 2, from 0, has lost " in err.splitlines()[-1]
+    assert "Graph execution error" not in err.splitlines()[-1]
     assert f"start all of them again with --resume {run.name}" in err.splitlines()[-1]
 
     workers = ",".join(free_addresses(2))
