@@ -18,6 +18,7 @@ from stockbot.cli.options import (
 )
 
 _NAMED = 4  # files of a line
+_WORKERS = "Symbols built at once; default: half the processors, and all of them with --cluster local."
 
 
 @click.command("build-features")
@@ -41,7 +42,7 @@ _NAMED = 4  # files of a line
 @click.option("--overwrite", is_flag=True, help="Replace a feature store that is there already.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")
 @click.option("--strict", is_flag=True, help="Build nothing when a file cannot be read; else it is left out and named.")
-@click.option("--workers", type=click.IntRange(min=1), help="Symbols built at once; default: half the processors.")
+@click.option("--workers", type=click.IntRange(min=1), help=_WORKERS)
 @click.option("--cluster", metavar="ADDRESS", help="Build on a Dask scheduler, tcp://host:8786; `local`: start one.")
 @click.option(
     "--scratch", type=click.Path(path_type=Path), help="Where a store for s3:// is made; default: data/.builds."
