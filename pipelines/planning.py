@@ -1,5 +1,7 @@
 """Which partitions of a store, or of an interrupted build, still stand; from where work is due, and why."""
 
+import stat
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +91,7 @@ def _standing(
         for symbol, (first, _) in source.entry["spans"].items():
             if known and symbol == known[0]["symbol"]:
                 begin.setdefault(parts.period_key(first, period), []).append(source)
+    begin = dict(sorted(begin.items()))
     stand: list[Record] = []
     for record in known:
         reason = _fault(record, stand, present, begin, is_there)
@@ -110,10 +113,11 @@ def _fault(
     if gone:
         return f"{gone[0]} changed or is gone"
     since = before[-1]["date"] if before else ""
-    for key, found in begin.items():
-        new = [source for source in found if (source.path.name, source.sha256) not in inputs]
-        if since < key < record["date"] or (key == record["date"] and new):
-            return f"{(new or found)[0].path.name} is new"
+    keys = list(begin)
+    for key in keys[bisect_right(keys, since) : bisect_right(keys, record["date"])]:
+        new = [source for source in begin[key] if (source.path.name, source.sha256) not in inputs]
+        if new or key < record["date"]:
+            return f"{(new or begin[key])[0].path.name} is new"
     if record["before"] != (before[-1]["state"]["sha256"] if before else None):
         return "what comes before it changed"
     return None if is_there(record) else "its files are not there"
@@ -130,4 +134,8 @@ def is_below(record: Record, folders: Sequence[Path], sizes: Mapping[str, int]) 
 
 
 def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_size == size and stat.S_ISREG(found.st_mode)
