@@ -17,7 +17,7 @@ from urllib.parse import quote
 import polars as pl
 
 from kernels.arrays import Floats
-from pipelines import ledger
+from pipelines import ledger, seen
 from pipelines import store as stores
 from pipelines.bars import BarSpec
 from pipelines.build import (
@@ -302,7 +302,7 @@ class _ArchiveBuild:
         return [self._work(symbol, found, making) for symbol, found in holding.items()]
 
     def _work(self, symbol: str, sources: Sequence[Source], making: Making) -> Work:
-        folders = [self.root] if self.base is None or self.upload else [self.root, self.base.folder]
+        folders = [self.root] if self.base is None or self.upload else [self.base.folder, self.root]
         known = self._known_records(symbol, making)
         return work_due(symbol, known, sources, making.period, lambda record: is_below(record, folders, self._sizes))
 
@@ -403,6 +403,8 @@ class _ArchiveBuild:
             if is_new:
                 self.upload.publish(self.root, manifest)
             return self.upload.clear()
+        digests = {source.path: source.sha256 for source in self.inventory.sources}
+        seen.write(self.root if self.base is None else self.base.folder, digests, self.journal.begun)
         if self.base is not None:
             if self.finished or is_new:
                 adopt(self.base, self.root, manifest)

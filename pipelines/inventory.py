@@ -20,6 +20,7 @@ from pipelines.parts import Entry
 from pipelines.planning import Work
 from pipelines.runs import UnreadableError, read_spilled
 from pipelines.schema import SourceHints, empty_rejected
+from pipelines.seen import unchanged
 from pipelines.sources.cadence import check_one_length
 from pipelines.store import FeatureStore
 from pipelines.streaming import LASTS, journal_name
@@ -91,9 +92,13 @@ class Inventory:
             return replace(source, entry={**entry, "version": version}) if entry else self._look_into(source)
 
     def _hashed(self) -> dict[tuple[str, Stamp], str]:
-        """SHA-256 of the files that the try before this one hashed, by path, size and time of their last change."""
+        """SHA-256 of the files that the try before this one hashed, by path, size and time of their last change; and of
+        those that look as they did when the store was brought up to date last."""
+        store = self.base.path if self.base else None
+        seen = unchanged(store, self.paths) if isinstance(store, Path) else {}
+        known = {(str(path), Stamp(*look[:2])): sha256 for path, (sha256, look) in seen.items()}
         entries = self.journal.values(_SOURCES)
-        return {(entry["path"], Stamp(*entry["stamp"])): entry["sha256"] for entry in entries}
+        return known | {(entry["path"], Stamp(*entry["stamp"])): entry["sha256"] for entry in entries}
 
     def _known_entries(self) -> dict[tuple[str, str], dict[str, Any]]:
         known = {}
