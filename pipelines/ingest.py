@@ -148,13 +148,14 @@ def check_table(paths: Sequence[Path], hints: SourceHints) -> None:
 def _refuse_copies(parts: list[Part]) -> None:
     """Refuse a file whose rows were read from another one, as from `a.csv` beside `a.csv.gz`: they would count twice.
 
-    The names of files and symbols do not count, times do: files that count from midnight are told apart by their days.
+    The names of files do not count, times do, and symbols if a column has them: files that count from midnight are told
+    apart by their days.
     """
     seen: dict[tuple[int, int], Path] = {}
     for part in parts:
         if not part.frame.height:
             continue
-        rows = part.frame.drop("_line", "_file", "symbol", KEPT, strict=False).hash_rows().to_numpy()
+        rows = part.values().hash_rows().to_numpy()
         other = seen.setdefault((len(rows), int(rows.sum())), part.path)
         if other != part.path:
             raise DataError(copies(part.path, other))

@@ -24,12 +24,12 @@ from pipelines.fetched import origin_of
 from pipelines.files import make_folder, sha256_file, write_atomic
 from pipelines.making import Named
 from pipelines.quality import NONE_PLACED, FileOrder, canonical_rejected, parted, reason_counts, refuse
-from pipelines.reasons import KEPT, NON_MONOTONIC, Action
+from pipelines.reasons import NON_MONOTONIC, Action
 from pipelines.runs import FileRun, Run, SpilledRun, canonical_batches, read_spilled
 from pipelines.schema import SourceHints
 from pipelines.sources.cadence import measure_steps
 from pipelines.sources.payloads import Format, detect_format
-from pipelines.sources.reading import read_file
+from pipelines.sources.reading import read_file, values_of
 from pipelines.sources.settled import Settled, settle
 from pipelines.sources.streams import HEAD_BYTES, open_stream
 from pipelines.sources.wide import unpivot
@@ -128,7 +128,8 @@ def look_into(
         begun = _begun(source, kind, hints, is_large=is_large)
     if begun is not None:
         settled, head = begun
-        told = {"flavour": settled.mapping.flavour, "description": settled.description}
+        told: dict[str, Any] = {"flavour": settled.mapping.flavour, "description": settled.description}
+        told["states_symbol"] = "symbol" in settled.mapping.positions
         if kind == "text":  # whose lines are about as long as the first ones
             rows = source.stamp.size * len(head) // min(source.stamp.size, HEAD_BYTES)
         if streams and _can_stream(head):
@@ -141,7 +142,7 @@ def look_into(
         raise _not_in_place(source.path)
     part = read_file(source.path, hints)
     found = iter([_Sorted(part.frame, part.rejected, part.steps, 0, part.rows_in)])
-    told = {"flavour": part.flavour, "description": part.description}
+    told = {"flavour": part.flavour, "description": part.description, "states_symbol": part.states_symbol}
     return replace(source, entry=_spilled(source, root, found, hints.quality.policy, **told))
 
 
@@ -194,7 +195,7 @@ def _can_stream(head: pl.DataFrame) -> bool:
     )
 
 
-def _streamed(head: pl.DataFrame, flavour: str, description: str) -> Entry:
+def _streamed(head: pl.DataFrame, flavour: str, description: str, *, states_symbol: bool) -> Entry:
     return {
         "mode": "streamed",
         "flavour": flavour,
@@ -202,7 +203,7 @@ def _streamed(head: pl.DataFrame, flavour: str, description: str) -> Entry:
         "description": f"{description}; streamed",
         "density": list(vars(Density.of_beginning(head)).values()),
         "spans": {head["symbol"][0]: [int(head["timestamp"].to_physical()[0]), None]},
-        "beginning": _value_sum(head[:BEGINNING]),
+        "beginning": _value_sum(head[:BEGINNING], states_symbol),
         "content": None,
         "runs": [],
         "rejected": None,
@@ -276,6 +277,7 @@ def _spilled(
     *,
     flavour: str,
     description: str,
+    states_symbol: bool,
 ) -> Entry:
     """Write sorted rows to the spill; the entry says where the runs of each symbol are."""
     stem = f"{SPILL}/{source.sha256[:16]}-{source.number}"  # all in one folder: making one costs two syncs
@@ -294,9 +296,11 @@ def _spilled(
             density += Density.of(part.rows)
             columns |= dict.fromkeys(part.rows.drop("_file").columns)
             rows_out += len(part.rows)
-            whole = _value_sum(part.rows)
+            whole = _value_sum(part.rows, states_symbol)
             content = (content + whole) % 2**64
-            beginning = beginning or (whole if len(part.rows) <= BEGINNING else _value_sum(part.rows[:BEGINNING]))
+            beginning = beginning or (
+                whole if len(part.rows) <= BEGINNING else _value_sum(part.rows[:BEGINNING], states_symbol)
+            )
             steps.append(part.steps)
             entry["runs"] += _write_part(root, f"{stem}-{number:06d}.arrow", part)
     for symbol, _, _, _, first, last, _ in entry["runs"]:
@@ -368,9 +372,9 @@ def _write_unplaced(root: Path, rejected: pl.DataFrame) -> Entry | None:
     return {"entry": parts.write_rejected(root, rejected), "counts": reason_counts(rejected), "findings": findings}
 
 
-def _value_sum(rows: pl.DataFrame) -> int:
-    """A number that rows of equal times and values have, whatever their symbols, and in whatever order they come."""
-    return int(rows.drop("_line", "_file", "symbol", KEPT, strict=False).hash_rows().to_numpy().sum())
+def _value_sum(rows: pl.DataFrame, states_symbol: bool) -> int:
+    """A number that rows of files which say the same have, in whatever order they come."""
+    return int(values_of(rows, states_symbol=states_symbol).hash_rows().to_numpy().sum())
 
 
 def runs_of(source: Source, symbol: str, hints: SourceHints, root: Path, start: int | None) -> Iterator[Run]:

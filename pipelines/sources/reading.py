@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.errors import DataError
 from pipelines.quality import FileOrder, parted, repeated_identity, row_findings
-from pipelines.reasons import NON_MONOTONIC, Action
+from pipelines.reasons import KEPT, NON_MONOTONIC, Action
 from pipelines.schema import CANDLE_SCHEMA, REJECTED_SCHEMA, TICK_SCHEMA, SourceHints, empty_rejected
 from pipelines.sources.cadence import measure_steps
 from pipelines.sources.columnar import read_columnar
@@ -30,6 +30,7 @@ class Part:
     """Rows of one file; `frame` has, beside the canonical columns, `_file` and `_line` of each row.
 
     steps : of candles, what `measure_steps` found in the tables of the file
+    states_symbol : whether a column names the symbols, and not the file
     """
 
     path: Path
@@ -39,6 +40,11 @@ class Part:
     rows_in: int
     description: str
     steps: pl.DataFrame
+    states_symbol: bool
+
+    def values(self) -> pl.DataFrame:
+        """Return what the file says in its rows: copies of a file, however they are called, say the same."""
+        return values_of(self.frame, states_symbol=self.states_symbol)
 
 
 def open_tables(path: Path, hints: SourceHints) -> Iterator[RawTable]:
@@ -81,7 +87,14 @@ def _joined(path: Path, parts: list[Part], hints: SourceHints) -> Part:
         sum(part.rows_in for part in parts),
         f"{len(parts)} members, the first: {parts[0].description}",
         pl.concat([part.steps for part in parts]),
+        parts[0].states_symbol,
     )
+
+
+def values_of(rows: pl.DataFrame, *, states_symbol: bool) -> pl.DataFrame:
+    """Return rows without their place, and without symbols that only the names of their files state."""
+    named = [] if states_symbol else ["symbol"]
+    return rows.drop("_line", "_file", KEPT, *named, strict=False)
 
 
 def check_same_flavour(one: Part, other: Part) -> None:
@@ -134,6 +147,7 @@ def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
         table.frame.height + table.rejected.height,
         describe(table, mapping, times, good, order),
         steps,
+        "symbol" in mapping.positions,
     )
 
 
@@ -144,7 +158,7 @@ def _without_rows(path: Path, table: RawTable, mapping: ColumnMap) -> Part:
     rows = pl.DataFrame(schema={**schema, "_line": pl.Int64, "_file": pl.Categorical})
     steps = measure_steps(rows, table.origin) if is_candles else pl.DataFrame()
     described = printable(f"{mapping.flavour}; {table.layout}; {mapping.describe(table.columns)}; no rows")
-    return Part(path, mapping.flavour, rows, empty_rejected(), 0, described, steps)
+    return Part(path, mapping.flavour, rows, empty_rejected(), 0, described, steps, "symbol" in mapping.positions)
 
 
 def symbol_in(path: Path, table: RawTable, hints: SourceHints) -> str:

@@ -438,3 +438,23 @@ def test_how_many_rows_a_large_text_has_is_foretold(tmp_path: Path, note: str) -
         request(tmp_path / "in", tmp_path / "out", advanced=lambda done, total, partitions: told.append(total))
     )
     assert told[0] == pytest.approx(len(rows), rel=0.03)
+
+
+def test_two_symbols_of_equal_rows_are_no_copies_if_a_column_names_them(tmp_path: Path) -> None:
+    rows = ticks(1)
+    for symbol in ("BONDA", "BONDB"):
+        csv(tmp_path / "in" / f"2024-03-07-{symbol}.csv", rows.with_columns(symbol=pl.lit(symbol)))
+        csv(tmp_path / "named" / f"{symbol}.csv", rows)
+    assert build_archive(request(tmp_path / "in", tmp_path / "out")).store.symbols == ["BONDA", "BONDB"]
+    assert read_archive([tmp_path / "in"]).rows_in == 2
+    for build in (
+        lambda: build_archive(request(tmp_path / "named", tmp_path / "no")),
+        lambda: read_archive([tmp_path / "named"]),
+    ):
+        with pytest.raises(
+            DataError, match=r"BONDB\.csv: holds the same rows as .*BONDA\.csv, which would count twice"
+        ):
+            build()
+    csv(tmp_path / "in" / "again.csv.gz", rows.with_columns(symbol=pl.lit("BONDB")))
+    with pytest.raises(DataError, match=r"again\.csv\.gz: holds the same rows as .*BONDB\.csv"):
+        build_archive(request(tmp_path / "in", tmp_path / "again"))
