@@ -71,20 +71,6 @@ def locate_windows(first, before, indices, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def windows_until(times, first, before, instant, out):  # type: ignore[no-untyped-def]
-    """Of each run, how many windows begin at rows whose time is before the instant; times rise within a run."""
-    for run in range(len(first)):
-        low, high = first[run], first[run] + before[run + 1] - before[run]
-        while low < high:
-            middle = (low + high) >> 1
-            if times[middle] < instant:
-                low = middle + 1
-            else:
-                high = middle
-        out[run] = low - first[run]
-
-
-@kernel
 def first_not_finite(matrix, first, before, lookback):  # type: ignore[no-untyped-def]
     """Row and column of the first number in a window that is NaN or infinite; (-1, -1) where there is none."""
     for run in range(len(first)):

@@ -7,7 +7,7 @@ A new store is that folder under its final name; a store that is brought up to d
 import json
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import polars as pl
 
 from kernels.arrays import Floats
-from pipelines import ledger
+from pipelines import ledger, seen
 from pipelines import store as stores
 from pipelines.bars import BarSpec
 from pipelines.build import (
@@ -43,6 +43,7 @@ from pipelines.making import Kind, Making, Materialize, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
 from pipelines.objects import Location, ObjectPath, is_remote, located
 from pipelines.parquet_writer import Encoding
+from pipelines.parts import require_short
 from pipelines.planning import Work, dropped, is_below, work_due
 from pipelines.runs import DisorderError, UnreadableError
 from pipelines.schema import SourceHints
@@ -58,6 +59,7 @@ from pipelines.uploads import Upload
 Builder = Callable[[Sequence[Task], Callable[[int, int], None]], dict[str, list[Record]]]
 
 _SOURCES = "sources"
+_SHOWN = 3  # settings of a line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +113,20 @@ def build_archive(request: Request) -> BuildReport:
             raise DataError(told(str(error), build.root)) from error
 
 
-def plan_archive(request: Request) -> list[Work]:
-    """What `build_archive` would do for each symbol, and why; nothing is built."""
+def plan_archive(request: Request, left_out: Callable[[str], None] = lambda problem: None) -> list[Work]:
+    """What `build_archive` would do for each symbol, and why; nothing is built.
+
+    Args:
+        left_out: called with why a file cannot be read, for each that would be left out.
+    """
     paths = _paths(request)
     with sole_writer(_place(request), "building"):
         build = _ArchiveBuild(request, paths, only_plan=True)
         try:
-            return build.plan()
+            works = build.plan()
+            for problem in build.inventory.problems:
+                left_out(problem)
+            return works
         finally:
             build.forget_unless_worth_keeping()
 
@@ -191,7 +200,7 @@ class _ArchiveBuild:
         if other:
             raise DataError(
                 f"{request.out}: holds a feature store made with other {', '.join(sorted(other))}; give --overwrite to "
-                "replace it, or another --out"
+                f"replace it, or another --out{_contrast(held, asked)}"
             )
 
     def _hints(self) -> dict[str, Any]:
@@ -287,10 +296,13 @@ class _ArchiveBuild:
 
     def _works(self, making: Making) -> list[Work]:
         self._sizes = self.upload.out.sizes() if self.upload else {}
-        return [self._work(symbol, found, making) for symbol, found in self.inventory.by_symbol().items()]
+        holding = self.inventory.by_symbol()
+        for symbol, found in holding.items():
+            require_short(symbol, found[0].path)
+        return [self._work(symbol, found, making) for symbol, found in holding.items()]
 
     def _work(self, symbol: str, sources: Sequence[Source], making: Making) -> Work:
-        folders = [self.root] if self.base is None or self.upload else [self.root, self.base.folder]
+        folders = [self.root] if self.base is None or self.upload else [self.base.folder, self.root]
         known = self._known_records(symbol, making)
         return work_due(symbol, known, sources, making.period, lambda record: is_below(record, folders, self._sizes))
 
@@ -391,6 +403,8 @@ class _ArchiveBuild:
             if is_new:
                 self.upload.publish(self.root, manifest)
             return self.upload.clear()
+        digests = {source.path: source.sha256 for source in self.inventory.sources}
+        seen.write(self.root if self.base is None else self.base.folder, digests, self.journal.begun)
         if self.base is not None:
             if self.finished or is_new:
                 adopt(self.base, self.root, manifest)
@@ -406,7 +420,8 @@ class _ArchiveBuild:
 
     def _report(self, store: FeatureStore, skipped: int) -> BuildReport:
         manifest = store.manifest
-        described = [(source.path.name, source.entry.get("description", "known")) for source in self.inventory.sources]
+        read = [source for source in self.inventory.sources if source.entry["mode"] != "broken"]
+        described = [(source.path.name, source.entry.get("description", "known")) for source in read]
         return BuildReport(
             store=store,
             rows_in=manifest["rows_in"],
@@ -421,6 +436,21 @@ class _ArchiveBuild:
             passed_over=passed_over([source for source in self.request.sources if not is_remote(source)]),
             broken=self.inventory.problems,
         )
+
+
+def _contrast(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """In brackets, the first few settings that differ; lists, such as that of features, are too long to tell."""
+    found = [f"{name} is {was!r} there, {now!r} asked" for name, was, now in _differences(held, asked)]
+    return f" ({'; '.join(found[:_SHOWN])})" if found else ""
+
+
+def _differences(held: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name, now in asked.items():
+        was = held.get(name)
+        if isinstance(now, Mapping) and isinstance(was, Mapping):
+            yield from _differences(was, {**dict.fromkeys(was), **now})
+        elif was != now and not isinstance(now, list):
+            yield name, was, now
 
 
 def _features_state(base: FeatureStore) -> list[Floats]:

@@ -28,8 +28,9 @@ from pipelines.parquet_writer import Columns
 from pipelines.partitions import Piece, Place, SymbolBuild, cut
 from pipelines.parts import Entry
 from pipelines.planning import Work
+from pipelines.quality import NONE_PLACED
 from pipelines.reasons import Quality
-from pipelines.runs import NONE_PLACED, DisorderError
+from pipelines.runs import DisorderError
 from pipelines.schema import TIMESTAMP, SourceHints
 from pipelines.streaming import Task, read_ahead, screened
 from pipelines.survey import Source, Stamp

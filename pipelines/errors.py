@@ -6,4 +6,4 @@ class DataError(Exception):
 
 
 class DamagedError(DataError):
-    """A source whose bytes are not what their format promises, as after a broken transfer."""
+    """A source that no setting makes readable, as after a broken transfer; others of its archive can do without it."""

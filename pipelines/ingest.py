@@ -205,7 +205,9 @@ def _check(ingested: Ingested, paths: list[Path]) -> None:
 
 
 def no_usable_row(path: Path, rejected: pl.DataFrame) -> str:
-    """What is said of an archive, its first file at `path`, of which every row was rejected."""
+    """What is said of an archive, its first file at `path`, of which every row was rejected, if there was any."""
+    if rejected.is_empty():
+        return f"{path}: no rows below its header, or in any other file; expected at least one row of data"
     reason, count = Counter(rejected["reason"].to_list()).most_common(1)[0]
     row = rejected.row(0, named=True)
     return (

@@ -14,12 +14,13 @@ def inputs_of(rows: pl.DataFrame, sources: Mapping[int, Named]) -> list[Input]:
     """What of which source is among rows; the sources alone where rows do not say."""
     if "_source" not in rows.columns or rows["_source"].null_count():
         return [{"name": name, "sha256": sha256} for name, sha256 in sources.values() if len(rows)]
-    line = pl.col("_line" if "_line" in rows.columns else "line")
-    counts = (pl.len().alias("rows"), line.min().alias("first"), line.max().alias("last"))
-    if len(rows) and rows["_source"].min() == rows["_source"].max():
-        spans = rows.select(pl.col("_source").first(), *counts)
-    else:
-        spans = rows.group_by("_source", maintain_order=True).agg(*counts)
+    line = "_line" if "_line" in rows.columns else "line"
+    if len(rows) and rows["_source"].min() == rows["_source"].max():  # as nearly always: no expression is run for it
+        name, sha256 = sources[rows["_source"][0]]
+        first, last = rows[line].min(), rows[line].max()
+        return [{"name": name, "sha256": sha256, "rows": len(rows), "first": first, "last": last}]
+    counts = (pl.len().alias("rows"), pl.col(line).min().alias("first"), pl.col(line).max().alias("last"))
+    spans = rows.group_by("_source", maintain_order=True).agg(*counts)
     named = [(sources[row.pop("_source")], row) for row in spans.iter_rows(named=True)]
     return [{"name": name, "sha256": sha256, **row} for (name, sha256), row in named]
 

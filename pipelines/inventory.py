@@ -19,7 +19,8 @@ from pipelines.making import Kind, Named, Record
 from pipelines.parts import Entry
 from pipelines.planning import Work
 from pipelines.runs import UnreadableError, read_spilled
-from pipelines.schema import SourceHints
+from pipelines.schema import SourceHints, empty_rejected
+from pipelines.seen import unchanged
 from pipelines.sources.cadence import check_one_length
 from pipelines.store import FeatureStore
 from pipelines.streaming import LASTS, journal_name
@@ -91,9 +92,13 @@ class Inventory:
             return replace(source, entry={**entry, "version": version}) if entry else self._look_into(source)
 
     def _hashed(self) -> dict[tuple[str, Stamp], str]:
-        """SHA-256 of the files that the try before this one hashed, by path, size and time of their last change."""
+        """SHA-256 of the files that the try before this one hashed, by path, size and time of their last change; and of
+        those that look as they did when the store was brought up to date last."""
+        store = self.base.path if self.base else None
+        seen = unchanged(store, self.paths) if isinstance(store, Path) else {}
+        known = {(str(path), Stamp(*look[:2])): sha256 for path, (sha256, look) in seen.items()}
         entries = self.journal.values(_SOURCES)
-        return {(entry["path"], Stamp(*entry["stamp"])): entry["sha256"] for entry in entries}
+        return known | {(entry["path"], Stamp(*entry["stamp"])): entry["sha256"] for entry in entries}
 
     def _known_entries(self) -> dict[tuple[str, str], dict[str, Any]]:
         known = {}
@@ -147,7 +152,7 @@ class Inventory:
         there = self.base.path if self.base else self.root
         folders = [self.root if (self.root / item["path"]).exists() else there for item in items]
         contents = [Entry.of(item).read(folder / item["path"]) for folder, item in zip(folders, items, strict=True)]
-        return pl.concat([pl.read_parquet(content) for content in contents])
+        return pl.concat([empty_rejected(), *(pl.read_parquet(content) for content in contents)])
 
     def read_whole(self, source: Source) -> None:
         """A file that was out of order, or of several symbols, is sorted first; what was made of it does not stand."""

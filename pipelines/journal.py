@@ -42,6 +42,11 @@ class Journal:
         head = self.folder / _HEAD
         return head.is_file() and head.read_bytes() == canonical_json(plan)
 
+    @property
+    def begun(self) -> int:
+        """When it was begun, in ns, by the clock of the disk."""
+        return (self.folder / _HEAD).stat().st_mtime_ns
+
     def add(self, name: str, value: dict[str, Any]) -> None:
         """Enter a value under a name, durably."""
         body = canonical_json(value)

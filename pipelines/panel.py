@@ -1,9 +1,10 @@
 """The rows of every symbol of a feature store as one matrix, and the windows that lie in it unbroken."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from kernels.windows import first_not_finite
 from pipelines.batches import Piece
@@ -55,6 +56,10 @@ class Panel:
     def at(self, rows: np.ndarray) -> np.ndarray:
         """Features of the rows of these numbers, (rows, features) float32, not scaled."""
         return np.asarray(self.matrix[rows])
+
+    def kept(self, blocks: Iterable[NDArray[np.generic]], dtype: DTypeLike) -> np.ndarray:
+        """Numbers that come in blocks, as one array."""
+        return np.concatenate([np.empty(0, dtype), *blocks], dtype=dtype)
 
     def session_of(self, begin: int, end: int) -> np.ndarray:
         """What tells the sessions of rows `begin` to before `end` apart."""
@@ -181,10 +186,14 @@ def require_features(store: FeatureStore, features: Sequence[str]) -> None:
     missing = [name for name in features if name not in store.features]
     if missing:
         raise DataError(
-            f"{store.path}: the feature store lacks {', '.join(missing)}; "
-            f"it holds {', '.join(store.features)}: build it again with these features, "
-            f"or take them out of `features`"
+            f"{store.path}: the feature store lacks {_some(missing)}; it holds {_some(store.features)}: "
+            f"build it again with these features, or take them out of `features`"
         )
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def panel_windows(panel: Panel, *, lookback: int, horizon: int, max_gap_ns: int | None) -> tuple[np.ndarray, int]:

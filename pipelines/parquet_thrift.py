@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 Value = tuple[int, bytes]
 
+_BYTES = [bytes([number]) for number in range(256)]
 _TRUE, _FALSE, _I16, _I32, _I64, _BINARY, _LIST, _STRUCT = 1, 2, 4, 5, 6, 8, 9, 12
 
 
@@ -45,16 +46,16 @@ def array(values: Sequence[Value]) -> Value:
 
 def struct(fields: Mapping[int, Value | None]) -> Value:
     """Values by field number; the numbers rise, by 15 at most, which suffices for Parquet."""
-    out = bytearray()
+    parts = []
     before = 0
     for number, value in fields.items():
         if value is not None:
             kind, data = value
-            out.append(number - before << 4 | kind)
-            out += data
+            parts.append(_BYTES[number - before << 4 | kind])
+            parts.append(data)
             before = number
-    out.append(0)
-    return _STRUCT, bytes(out)
+    parts.append(b"\0")
+    return _STRUCT, b"".join(parts)
 
 
 def _zigzag(number: int) -> bytes:
@@ -64,6 +65,8 @@ def _zigzag(number: int) -> bytes:
 
 def _varint(number: int) -> bytes:
     """Seven bits a byte, lowest first; the high bit says that more follow."""
+    if number < 128:  # as most are
+        return _BYTES[number]
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)

@@ -30,15 +30,15 @@ from pipelines.parquet_writer import Columns
 from pipelines.part_files import PartFiles, Writer
 from pipelines.parts import Entry, Period
 from pipelines.prints import Judged, PrintJudge
-from pipelines.quality import parted, placed_rejected, reason_counts, refuse
+from pipelines.quality import NONE_PLACED, parted, placed_rejected, reason_counts, refuse
 from pipelines.reasons import OUTLIER_PRINT, OUTSIDE_SESSION
 from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 from pipelines.store import written_columns
 from pipelines.sums import InputSums
 
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
-PUSH_ROWS = 125_000  # input rows that become arrays at once
-BLOCK_ROWS = 32_768  # of these that become bars at once: these stay in the cache until their features are made
+PUSH_ROWS = 125_000  # input rows that are no longer kept waiting for more
+BLOCK_ROWS = 32_768  # that become bars at once: these stay in the cache until their features are made
 _REJECTED_ROWS = 500_000  # of one quarantine file
 INPUT = "input/"  # below which the input of a store lies that keeps it
 
@@ -249,7 +249,8 @@ class _Partition:
         if self._judge is None or rows.is_empty():
             self._enter(rows, rejected)
             return
-        self._enter(rows.clear(), rejected)
+        if len(rejected):
+            self._enter(rows.clear(), rejected)
         self._enter_judged(self._judge.take(rows))
 
     def _inside(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -269,9 +270,12 @@ class _Partition:
 
     def _enter_judged(self, judged: Judged) -> None:
         """Enter rows of which it is known whether they are outlier prints."""
-        for piece in judged:
-            rows, found = parted(*piece, OUTLIER_PRINT, self.build.making.quality.policy)
-            self._enter(rows, placed_rejected(found, OUTLIER_PRINT, self.build.files))
+        for rows, is_outlier in judged:
+            rejected = NONE_PLACED
+            if is_outlier.any():
+                rows, found = parted(rows, pl.Series(is_outlier), OUTLIER_PRINT, self.build.making.quality.policy)
+                rejected = placed_rejected(found, OUTLIER_PRINT, self.build.files)
+            self._enter(rows, rejected)
 
     def _enter(self, rows: pl.DataFrame, rejected: pl.DataFrame) -> None:
         sources = self.build.sources
@@ -301,25 +305,22 @@ class _Partition:
             self._push(PUSH_ROWS)
 
     def _push(self, least: int) -> None:
-        """Run input through the engine in pieces of `PUSH_ROWS`, as long as there are at least so many rows."""
-        waiting = sum(map(len, self._input))
-        while waiting and waiting >= least:
-            rows = pl.concat(self._input) if len(self._input) > 1 else self._input[0]
-            piece, rest = rows[:PUSH_ROWS], rows[PUSH_ROWS:]
-            self._input = [rest] if len(rest) else []
-            waiting = len(rest)
-            self._run(piece)
+        """Run input through the engine block by block, if there are at least so many rows."""
+        if sum(map(len, self._input)) >= least:
+            rows = pl.concat(self._input)
+            self._input = []
+            for bars in self._bars_of(rows):
+                self._add_bars(bars)
 
-    def _run(self, rows: pl.DataFrame) -> None:
-        stream = self.build.stream
+    def _bars_of(self, rows: pl.DataFrame) -> Iterator[Bars]:
+        blocks = (slice(start, start + BLOCK_ROWS) for start in range(0, len(rows), BLOCK_ROWS))
         if self.build.making.kind == "candles":
-            self._add_bars(Bars.from_candles(rows))
+            yield from (Bars.from_candles(rows[block]) for block in blocks)
             return
-        timestamp, price, volume, side, quotes = tick_arrays(rows)
-        for start in range(0, len(rows), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
+        timestamp, price, volume, side, quotes = tick_arrays(rows, copied=False)
+        for block in blocks:
             quoted = None if quotes is None else quotes[:, block]
-            self._add_bars(stream.close_bars(timestamp[block], price[block], volume[block], side[block], quoted))
+            yield self.build.stream.close_bars(timestamp[block], price[block], volume[block], side[block], quoted)
 
     def _add_bars(self, bars: Bars) -> None:
         """Write finished rows and their features to where the encoder reads them, or hand them on."""
@@ -423,7 +424,7 @@ def _conformed(rows: pl.DataFrame, making: Making) -> pl.DataFrame:
         name if name in rows.columns else pl.lit(None, OPTIONAL_TICK_SCHEMA[name]).alias(name)
         for name in making.columns
     ]
-    return rows.select("timestamp", "price", "volume", *present)
+    return rows.select("timestamp", "price", "volume", *present) if present else rows[["timestamp", "price", "volume"]]
 
 
 def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -21,11 +21,11 @@ from pipelines.objects import Location
 from pipelines.parquet_writer import Columns, Encoding, Kind, ParquetWriter
 
 RETIRED = "_retired"
+_LONGEST = 220  # bytes of a symbol's folder: names of files add up to 31, and most systems end them at 255
 
 Period = Literal["day", "month", "year"]
 
-_EPOCH = date(1970, 1, 1)
-_DAY_NS = 86_400 * 10**9
+_EPOCH, _DAY_NS = date(1970, 1, 1), 86_400 * 10**9
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,16 @@ class Entry:
 def symbol_folder(symbol: str) -> str:
     """The Hive folder of a symbol; characters that a path cannot hold are percent-encoded."""
     return f"symbol={quote(symbol, safe='^')}"
+
+
+def require_short(symbol: str, path: Path) -> None:
+    """Raises DataError when no file can be named after a symbol of the source at `path`."""
+    if len(symbol_folder(symbol)) > _LONGEST:
+        raise DataError(
+            f"{path}: a symbol of {len(symbol)} characters, {symbol[:40]!r} ..., is too long to name a file; expected "
+            f"at most {_LONGEST - len(symbol_folder(''))} bytes, percent-encoded: is it the column of symbols? choose "
+            "another one with --column symbol=NAME"
+        )
 
 
 class PartFile:
@@ -227,16 +237,18 @@ def periods(stamps: pl.Series, period: Period) -> Iterator[tuple[str, int, int]]
 
 def _bounds(stamp: int, period: Period) -> tuple[str, int]:
     """The first day of the period of a stamp, and the stamp at which the period ends."""
-    first = _EPOCH + timedelta(days=stamp // _DAY_NS)
+    day = _EPOCH + timedelta(days=stamp // _DAY_NS)
     if period == "day":
-        return first.isoformat(), _midnight(first + timedelta(days=1))
-    first = first.replace(day=1) if period == "month" else first.replace(month=1, day=1)
-    later = (first + timedelta(days=32 if period == "month" else 366)).replace(day=1)
-    return first.isoformat(), _midnight(later)
+        return day.isoformat(), _midnight(day + timedelta(days=1))
+    if period == "month":
+        first = day.replace(day=1)
+        return first.isoformat(), _midnight((first + timedelta(days=31)).replace(day=1))
+    return f"{day.year:04}-01-01", _midnight(date(day.year + 1, 1, 1))
 
 
 def _midnight(day: date) -> int:
-    return (day - _EPOCH).days * _DAY_NS
+    """When a day begins, in ns; of the last days that an int64 holds, no more than it holds."""
+    return min((day - _EPOCH).days * _DAY_NS, 2**63 - 1)
 
 
 def state_bytes(state: Mapping[str, Floats]) -> bytes:

@@ -1,5 +1,6 @@
 """Which partitions of a store, or of an interrupted build, still stand; from where work is due, and why."""
 
+import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -139,4 +140,8 @@ def is_below(record: Record, folders: Sequence[Path], sizes: Mapping[str, int]) 
 
 
 def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_size == size and stat.S_ISREG(found.st_mode)

@@ -5,11 +5,12 @@ The prices around a row are those of its own partition: so a verdict needs nothi
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kernels.arrays import Floats
 from kernels.prints import AROUND, SIDE, outlier_prints
 
-Judged = list[tuple[pl.DataFrame, pl.Series]]  # rows, and which of them are outlier prints
+Judged = list[tuple[pl.DataFrame, NDArray[np.bool_]]]  # rows, and which of them are outlier prints
 
 _LARGE = 4 * AROUND  # rows of a piece that is judged as it lies, without being copied beside what was held back
 
@@ -42,7 +43,7 @@ class PrintJudge:
         found = outlier_prints(prices, first, first + ready)
         self._before = prices[max(0, first + ready - AROUND) : first + ready]
         self._waiting = rows[ready:] if ready < len(rows) else None
-        return [(rows[:ready], pl.Series(found))]
+        return [(rows[:ready], found)]
 
     def _judge_large(self, waiting: pl.DataFrame, rows: pl.DataFrame) -> Judged:
         """Only what lies across the seam of two pieces is copied."""
@@ -52,4 +53,4 @@ class PrintJudge:
         across = outlier_prints(seam, first, first + len(waiting) + SIDE)
         found = np.concatenate([across[len(waiting) :], outlier_prints(prices, SIDE, ready)])
         self._before, self._waiting = prices[ready - AROUND : ready], rows[ready:]
-        return [(waiting, pl.Series(across[: len(waiting)])), (rows[:ready], pl.Series(found))]
+        return [(waiting, across[: len(waiting)]), (rows[:ready], found)]

@@ -40,6 +40,7 @@ _SHOWN, _SHOWN_CHARACTERS = 3, 80  # of rows in an error
 
 # Rejected rows with the time of the good row that they stand with, and the number of their file.
 PLACED_SCHEMA = {**REJECTED_SCHEMA, "_stamp": pl.Int64(), "_source": pl.UInt32()}
+NONE_PLACED = pl.DataFrame(schema=PLACED_SCHEMA)
 
 _Check = tuple[pl.Expr, str]
 
@@ -130,6 +131,8 @@ def reason_counts(rejected: pl.DataFrame) -> dict[str, int]:
 
 def refuse(rejected: pl.DataFrame, policy: Mapping[str, Action]) -> None:
     """Raise DataError when the policy of a reason for which rows were rejected is `fail`."""
+    if rejected.is_empty():  # as nearly always: no expression is run for it
+        return
     failing = [reason for reason in rejected["reason"].unique() if policy[kind_of(reason)] == "fail"]
     if not failing:
         return
@@ -189,7 +192,7 @@ def placed_rejected(rows: pl.DataFrame, reason: str, files: Mapping[int, str]) -
     files : under the numbers that `_source` holds; rows of memory have `_file`, or do not say
     """
     if rows.is_empty():
-        return pl.DataFrame(schema=PLACED_SCHEMA)
+        return NONE_PLACED
     file, source = pl.lit(None, pl.String), pl.lit(None, pl.UInt32)
     if "_source" in rows.columns:
         source = pl.col("_source")

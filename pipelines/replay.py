@@ -21,9 +21,9 @@ from pipelines.store import BASE_COLUMNS, FeatureStore
 # The calendar of days, weeks and leap years comes again after 28 years: no season tells such rows apart.
 CALENDAR_NS = (28 * 365 + 7) * 86_400 * 10**9
 BLOCK_ROWS = 65_536
-# Of each block. A leak of one row shows at each cut, one of many rows at all rows before it. The calls for these cost
-# about what the rows of a block do.
-CUTS, SINGLE_ROWS = 24, 24
+# Of each block. A leak of one row shows at each cut, one of many rows at all rows before it; one that peeks only where
+# it pays shows before the largest moves. The calls for these cost about what the rows of a block do.
+CUTS, SINGLE_ROWS, LARGEST_MOVES = 24, 24, 12
 
 _COLUMN = {name: row for row, name in enumerate(COLUMN_NAMES)}
 
@@ -76,7 +76,7 @@ def replays(plan: FeaturePlan, store: FeatureStore, blocks: Iterable[pl.DataFram
     begin = 0
     for rows in blocks:
         bars = _bars(rows, store)
-        ends = cuts(len(bars))
+        ends = cuts(bars.close)
         parts = [plan.update(pieces, bars[slice(first, end)]) for first, end in zip([0, *ends[:-1]], ends, strict=True)]
         yield Replay(
             begin, plan.update(whole, bars), np.concatenate(parts), plan.update(moved, _a_calendar_cycle_later(bars))
@@ -84,11 +84,14 @@ def replays(plan: FeaturePlan, store: FeatureStore, blocks: Iterable[pl.DataFram
         begin += len(bars)
 
 
-def cuts(rows: int) -> list[int]:
-    """Where pieces end: at places spread at random, after each row of a stretch in the middle, after the last row."""
+def cuts(close: Floats) -> list[int]:
+    """Where pieces end: at places spread at random, before the largest moves of the price, after each row of a stretch
+    in the middle, after the last row."""
+    rows = len(close)
     spread = np.random.default_rng(rows).integers(1, rows + 1, CUTS)
+    largest = 1 + np.argsort(-np.abs(np.diff(np.log(close))), kind="stable")[:LARGEST_MOVES]
     middle = np.arange(rows // 2, rows // 2 + SINGLE_ROWS) + 1
-    ends: list[int] = np.unique([*spread, *middle[middle < rows], rows]).tolist()
+    ends: list[int] = np.unique([*spread, *largest, *middle[middle < rows], rows]).tolist()
     return ends
 
 

@@ -120,15 +120,15 @@ class StoredRows:
             number += 1
         pa.default_memory_pool().release_unused()  # what was decoded is copied or let go by now: 30 MB of row groups
 
-    def held_by(self, runs: WindowRuns, lookback: int) -> Iterator[NDArray[np.float32]]:
+    def held_by(self, runs: WindowRuns, lookback: int, features: Sequence[str]) -> Iterator[NDArray[np.float32]]:
         """Features of the rows that windows hold, each once, in blocks (rows, features): what a scaler is fitted on."""
         for group in self.groups:
             near = runs.clipped(group.first - lookback + 1, group.end)
             if not len(near):
                 continue
             used = covered_rows(near.starts() - group.first + lookback, lookback, group.rows + 2 * lookback)
-            ((_, columns),) = self.blocks(group.first, group.end, self.features)
-            rows = np.column_stack([columns[name] for name in self.features])
+            ((_, columns),) = self.blocks(group.first, group.end, features)
+            rows = np.column_stack([columns[name] for name in features])
             yield np.asarray(rows[used[lookback : lookback + group.rows]], np.float32)
 
     def between(self, begin: int, end: int) -> NDArray[np.float32]:

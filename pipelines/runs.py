@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.errors import DamagedError, DataError
 from pipelines.fetched import at_hand
 from pipelines.making import Batch
-from pipelines.quality import PLACED_SCHEMA, parted, placed_rejected, repeated_identity
+from pipelines.quality import NONE_PLACED, parted, placed_rejected, repeated_identity
 from pipelines.reasons import Action
 from pipelines.schema import SourceHints
 from pipelines.sources.payloads import detect_format
@@ -20,7 +20,6 @@ from pipelines.sources.plain import plain_rows
 from pipelines.sources.settled import Settled, columns_of, read_batch, settle, without_symbols
 from pipelines.sources.streams import BATCH_ROWS, open_stream
 
-NONE_PLACED = pl.DataFrame(schema=PLACED_SCHEMA)
 _FIRST, _LAST = -(2**63), 2**63 - 1  # of all times
 
 
@@ -134,16 +133,21 @@ class FileRun:
                 is_foreign = "symbol" in rows.columns and (rows["symbol"] != self.symbol).any()
                 if stamps[0] < last or not stamps.is_sorted() or is_foreign:
                     raise DisorderError(self.source)
-                rows = rows.drop("symbol", strict=False).hstack([_source_column(self.source, len(rows))])
-            placed = _placed(rows, rejected, last, self.source) if len(rejected) else NONE_PLACED
-            waiting = pl.concat([waiting, placed]) if len(waiting) else placed
+                rows = rows.drop("symbol") if "symbol" in rows.columns else rows
+                rows = rows.hstack([_source_column(self.source, len(rows))])
+            if len(rejected):
+                waiting = pl.concat([waiting, self._placed(rows, rejected, last)])
             if len(rows):
                 last = int(stamps[-1])
-                # Rows before the first good one of the file stand with it.
-                yield Batch(rows, waiting.with_columns(pl.col("_stamp").clip(lower_bound=self.first)))
+                yield Batch(rows, waiting)
                 waiting = NONE_PLACED
         if len(waiting):
-            yield Batch(pl.DataFrame(), waiting.with_columns(pl.col("_stamp").clip(lower_bound=self.first)))
+            yield Batch(pl.DataFrame(), waiting)
+
+    def _placed(self, rows: pl.DataFrame, rejected: pl.DataFrame, last: int) -> pl.DataFrame:
+        """Rejected rows among others; those before the first good one of the file stand with it."""
+        placed = _placed(rows, rejected, last, self.source)
+        return placed.with_columns(pl.col("_stamp").clip(lower_bound=self.first))
 
     def _read(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         with at_hand(self.path):
@@ -193,7 +197,7 @@ def canonical_batches(
 
 
 def _source_column(source: int, rows: int) -> pl.Series:
-    return pl.repeat(source, rows, dtype=pl.UInt32, eager=True).alias("_source")
+    return pl.Series("_source", [source], pl.UInt32).new_from_index(0, rows)
 
 
 def _placed(rows: pl.DataFrame, rejected: pl.DataFrame, last: int, source: int) -> pl.DataFrame:

@@ -64,7 +64,7 @@ class Scaler:
         """The standard scaler of rows that come in blocks; it equals that of `fit` but for rounding.
 
         Raises:
-            DataError: as `fit`. The robust scaler has to see all rows at once.
+            DataError: as `fit`.
         """
         fitted, samples = StandardScaler(), 0
         for block in blocks:
@@ -74,6 +74,24 @@ class Scaler:
         if not samples:
             raise DataError("scaler: no training rows: expected at least one; use more data or change split.*")
         return cls("standard", tuple(columns), fitted.mean_, fitted.scale_, fitted.var_, samples)
+
+    @classmethod
+    def fit_columns(cls, values: Iterable[np.ndarray], columns: Sequence[str]) -> "Scaler":
+        """The robust scaler of columns that come one after another, (rows,) float32 each, which are sorted in place: to
+        the bit that of `fit`.
+
+        Raises:
+            DataError: as `fit`.
+        """
+        center, scale, samples = np.empty(len(columns)), np.empty(len(columns)), 0
+        for number, column in enumerate(values):
+            _check_rows(column[:, None], columns[number : number + 1], "training row {}".format)
+            column.sort()
+            samples = len(column)
+            center[number] = column[(samples - 1) // 2 : samples // 2 + 1].astype(np.float64).mean()
+            scale[number] = _sorted_quantile(column, 0.75) - _sorted_quantile(column, 0.25)
+        scale[scale < 10 * np.finfo(np.float64).eps] = 1.0  # what scikit-learn takes for no spread at all
+        return cls("robust", tuple(columns), center, scale, None, samples)
 
     def transform(self, matrix: np.ndarray) -> np.ndarray:
         """Scaled copy, (rows, features) float32, aligned, computed in float64; NaN stays NaN.
@@ -137,6 +155,13 @@ class Scaler:
         fitted.mean_, fitted.var_ = self.center.copy(), self.variance.copy()
         fitted.n_samples_seen_ = self.samples
         return fitted
+
+
+def _sorted_quantile(column: np.ndarray, share: float) -> float:
+    """As `numpy.quantile` of the float64 of a column, without these."""
+    place, rest = divmod((len(column) - 1) * share, 1.0)
+    near = column[int(place) : int(place) + 2].astype(np.float64)
+    return float(np.quantile(near, rest))
 
 
 def _vector(numbers: Sequence[float]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """One pass over the rows of a store that finds where windows may lie: what `splits` says of rows in memory, of rows
 that are read a block at a time."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -10,60 +10,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.arrays import Integers
-from kernels.windows import windows_until
+from pipelines.columns import Column, ScratchColumn
 from pipelines.errors import DataError
 from pipelines.row_groups import Columns, StoredRows
 from pipelines.sessions import begun
 from pipelines.splits import (
     Boundaries,
     Cut,
-    auto_max_gap_of,
+    Scheme,
+    auto_max_gap,
     first_rows,
     instant_ns,
     ordered_boundaries,
+    require_stretches,
+    require_windows,
     segments,
     share_of,
 )
-from pipelines.steps import Steps
 from pipelines.window_runs import Parts, WindowRuns
-
-Labels = Callable[[np.ndarray], np.ndarray]  # close (rows,) to labels (rows, target_dim)
 
 
 class Timed(Protocol):
     """Rows of which it is said when they were known: a `Scan`, or a panel."""
 
     @property
-    def known(self) -> Integers: ...
+    def known(self) -> Column: ...
     @property
     def offsets(self) -> Integers: ...
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Where windows may lie.
+    """Where windows may lie, and what is known of each row beside its features.
 
     Attributes:
         usable: rows of which every feature and the price are finite, in unbroken stretches: one "window" a row.
-        labelled: rows with a finite label; None where every row that can have one has one.
-        known: (rows,) int64, as in `panel.Panel`. offsets: likewise. max_gap_ns: the longest pause in a stretch.
+        timestamp, known, close: as of `panel.Panel`; `timestamp` is `known` where each row is one tick.
+        offsets: likewise. max_gap_ns: the longest pause in a stretch.
     """
 
     usable: WindowRuns
-    labelled: WindowRuns | None
-    known: Integers
+    timestamp: Column
+    known: Column
+    close: Column
     offsets: Integers
     max_gap_ns: int
 
     def windows(self, lookback: int, horizon: int) -> WindowRuns:
-        """The windows that `panel.panel_windows` finds, less those without a label.
+        """The windows that `panel.panel_windows` finds.
 
         Raises:
             DataError: not one.
         """
         found = WindowRuns.of_counts(self.usable.first, self.usable.counts - (lookback + horizon - 1))
-        if self.labelled is not None:
-            found = found.shared_with(self.labelled.moved(1 - lookback))
         if not len(found):
             longest = max(self.usable.counts, default=0)
             raise DataError(
@@ -73,31 +72,27 @@ class Scan:
         return found
 
 
-def scan(rows: StoredRows, *, max_gap_ns: int | None, horizon: int = 0, labels: Labels | None = None) -> Scan:
+def scan(rows: StoredRows, *, max_gap_ns: int | None) -> Scan:
     """Read all rows once.
 
     Args:
         max_gap_ns: None for the automatic rule, which goes through the times beforehand.
-        horizon: rows that a label looks ahead. labels: where some rows have none, such as moves in a dead zone.
 
     Raises:
-        DataError: a file is not what was written.
+        DataError: a file is not what was written, or the disk has no room for the columns that are kept.
     """
-    gap = _auto_gap(rows) if max_gap_ns is None else max_gap_ns
-    known = np.empty(len(rows), np.int64)
-    usable, labelled = _Stretches(), _Stretches()
-    edges = rows.store.session_edges()
+    timestamp, close = ScratchColumn(np.int64), ScratchColumn(np.float64)
+    known = timestamp if rows.known_at_label else ScratchColumn(np.int64)
+    kept = {"timestamp": timestamp, "close": close} | ({} if rows.known_at_label else {"known": known})
+    gap = _auto_gap(rows, timestamp) if max_gap_ns is None else max_gap_ns
+    usable, edges = _Stretches(), rows.store.session_edges()
     for begin, end in pairwise(rows.offsets):
         for first, block in _overlapping(_judged(rows, begin, end), 1):
-            stamps, finite = block["known"], block["finite"]
-            known[first : first + len(stamps)] = stamps
-            whole = np.array([0, len(stamps)])
-            usable.add(first, segments(block["timestamp"], whole, finite, gap, begun(stamps, edges)))
-        if labels is not None:
-            for first, block in _overlapping(rows.blocks(begin, end, ["close"]), horizon):
-                is_there = np.isfinite(labels(block["close"])).all(axis=1)
-                labelled.add(first, np.where(is_there, 0, -1))
-    return Scan(usable.runs, None if labels is None else labelled.runs, known, rows.offsets, gap)
+            whole = np.array([0, len(block["known"])])
+            usable.add(first, segments(block["timestamp"], whole, block["finite"], gap, begun(block["known"], edges)))
+            for name, column in kept.items():
+                column.append(block[name][len(column) - first :])  # what it does not have yet
+    return Scan(usable.runs, timestamp, known, close, rows.offsets, gap)
 
 
 def boundaries_of(found: Timed, windows: WindowRuns, *, span: int, validation: Cut, test: Cut) -> Boundaries:
@@ -110,10 +105,8 @@ def boundaries_of(found: Timed, windows: WindowRuns, *, span: int, validation: C
 
 def split_runs(found: Timed, windows: WindowRuns, boundaries: Boundaries, *, span: int, embargo: int = 0) -> Parts:
     """As `splits.split_windows`, of windows that are counted, not listed."""
-    symbol = np.searchsorted(found.offsets, windows.first, side="right") - 1
     validation, test = (
-        first_rows(found.known, found.offsets, instant)[symbol]
-        for instant in (boundaries.validation_ns, boundaries.test_ns)
+        _first_of(found, windows, instant) for instant in (boundaries.validation_ns, boundaries.test_ns)
     )
     return Parts(
         train=windows.clipped(0, validation - span + 1),
@@ -122,26 +115,69 @@ def split_runs(found: Timed, windows: WindowRuns, boundaries: Boundaries, *, spa
     )
 
 
-def _boundary(found: Timed, windows: WindowRuns, eligible: WindowRuns, cut: Cut) -> int:
-    """The begin of the so manyth last eligible window, by halving the time that it lies in."""
-    if not isinstance(cut, int | float):
-        return instant_ns(cut)
-    wanted = share_of(cut, len(windows), len(eligible))
-    low, high = int(found.known[eligible.first].min()), int(found.known[eligible.ends - 1].max()) + 1
-    while high - low > 1:  # so many windows begin at `low` or later, fewer at `high` or later
+def walk_runs(
+    found: Timed, windows: WindowRuns, *, span: int, folds: int, scheme: Scheme, validation: float, embargo: int = 0
+) -> list[tuple[Parts, Boundaries]]:
+    """As `splits.walk_forward`, of windows that are counted, not listed."""
+    cuts = _stretches(found, windows, folds)
+    every = []
+    for number in range(1, folds + 1):
+        first, test_ns, until = cuts[0 if scheme == "expanding" else number - 1], cuts[number], cuts[number + 1]
+        pool = windows.clipped(_first_of(found, windows, first), _first_of(found, windows, test_ns))
+        validation_ns = nth_begin(found, pool, min(int(len(pool) * (1.0 - validation)), len(pool) - 1))
+        begin, middle, end, after = (
+            _first_of(found, windows, instant) for instant in (first, validation_ns, test_ns, until)
+        )
+        split = Parts(
+            train=windows.clipped(begin, middle - span - embargo + 1),
+            validation=windows.clipped(middle, end - span - embargo + 1),
+            test=windows.clipped(end, after),
+        )
+        require_windows(split, span=span, embargo=embargo)
+        every.append((split, Boundaries(validation_ns, test_ns)))
+    return every
+
+
+def begun_from(found: Timed, windows: WindowRuns, instant: int) -> WindowRuns:
+    """The windows that begin at rows which were known at the instant or later."""
+    return windows.clipped(_first_of(found, windows, instant), len(found.known))
+
+
+def nth_begin(found: Timed, windows: WindowRuns, number: int) -> int:
+    """When window `number` of them in the order of time begins, by halving the time that it lies in."""
+    low, high = int(found.known[windows.first].min()), int(found.known[windows.ends - 1].max()) + 1
+    while high - low > 1:  # so many windows at most begin before `low`, more before `high`
         middle = (low + high) // 2
-        if len(eligible) - int(_until(found, eligible, middle).sum()) >= wanted:
+        if int(_until(found, windows, middle).sum()) <= number:
             low = middle
         else:
             high = middle
     return low
 
 
-def _until(found: Timed, runs: WindowRuns, instant: int) -> Integers:
+def _boundary(found: Timed, windows: WindowRuns, eligible: WindowRuns, cut: Cut) -> int:
+    """The begin of the so manyth last eligible window."""
+    if not isinstance(cut, int | float):
+        return instant_ns(cut)
+    return nth_begin(found, eligible, len(eligible) - share_of(cut, len(windows), len(eligible)))
+
+
+def _stretches(found: Timed, windows: WindowRuns, folds: int) -> list[int]:
+    """Begin of each of `folds` + 1 stretches of as many windows, then an instant after all."""
+    cuts = [nth_begin(found, windows, len(windows) * number // (folds + 1)) for number in range(folds + 1)]
+    require_stretches(cuts, folds, len(windows))
+    return [*cuts, nth_begin(found, windows, len(windows) - 1) + 1]
+
+
+def _first_of(found: Timed, windows: WindowRuns, instant: int) -> Integers:
+    """Of each run of windows, the first row of its symbol at or after the instant."""
+    symbol = np.searchsorted(found.offsets, windows.first, side="right") - 1
+    return np.asarray(first_rows(found.known, found.offsets, instant)[symbol])
+
+
+def _until(found: Timed, windows: WindowRuns, instant: int) -> Integers:
     """Windows of each run that begin before the instant."""
-    counts = np.empty(len(runs.first), np.int64)
-    windows_until(found.known, runs.first, runs.before, instant, counts)
-    return counts
+    return np.asarray(np.clip(_first_of(found, windows, instant) - windows.first, 0, windows.counts))
 
 
 class _Stretches:
@@ -187,12 +223,11 @@ def _judged(rows: StoredRows, begin: int, end: int) -> Iterator[tuple[int, Colum
         finite = np.isfinite(block["close"]) & (block["close"] > 0.0)
         for name in rows.features:
             finite &= np.isfinite(block[name])
-        yield first, {"timestamp": block["timestamp"], "known": block["known"], "finite": finite}
+        yield first, {name: block[name] for name in ("timestamp", "known", "close")} | {"finite": finite}
 
 
-def _auto_gap(rows: StoredRows) -> int:
-    steps = Steps()
-    for begin, end in pairwise(rows.offsets):
-        for _, block in _overlapping(rows.blocks(begin, end, ["timestamp"]), 1):
-            steps.add(block["timestamp"])
-    return auto_max_gap_of(steps)
+def _auto_gap(rows: StoredRows, timestamp: ScratchColumn) -> int:
+    """By the times of all rows, which are put into the column."""
+    for _, block in rows.blocks(0, len(rows), ["timestamp"]):
+        timestamp.append(block["timestamp"])
+    return auto_max_gap(timestamp, rows.offsets)

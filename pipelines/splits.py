@@ -4,6 +4,7 @@ A panel holds the rows of all symbols one after another; `offsets` (symbols + 1,
 A window is LOOKBACK rows; its decision row is its last one; its label row lies HORIZON rows later.
 """
 
+from bisect import bisect_left
 from collections.abc import Sized
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,8 +13,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from pipelines.columns import Column
 from pipelines.errors import DataError
-from pipelines.steps import Steps
+from pipelines.steps import step_quantile
 
 Scheme = Literal["expanding", "sliding"]
 # A share of all windows, or the ISO date at which the part begins.
@@ -53,29 +55,22 @@ class Split:
     test: np.ndarray
 
 
-def auto_max_gap(timestamp: np.ndarray, offsets: np.ndarray) -> int:
+def auto_max_gap(timestamp: Column, offsets: np.ndarray) -> int:
     """Longest pause, ns, that a window may hold: max(300 s, 10 x the 90th percentile of positive steps).
 
     Args:
         timestamp: (rows,) int64, bar labels in ns UTC, sorted within each symbol.
         offsets: (symbols + 1,) int64, first row of each symbol.
     """
-    return auto_max_gap_of(Steps.between(timestamp, offsets))
+    return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * step_quantile(timestamp, offsets, AUTO_GAP_QUANTILE)))
 
 
-def auto_max_gap_of(steps: Steps) -> int:
-    """As `auto_max_gap`, of steps that were counted."""
-    usual = steps.quantile(AUTO_GAP_QUANTILE) if len(steps) else 0.0
-    return max(AUTO_GAP_FLOOR_NS, int(AUTO_GAP_FACTOR * usual))
-
-
-def usual_step(timestamp: np.ndarray, offsets: np.ndarray) -> int:
+def usual_step(timestamp: Column, offsets: np.ndarray) -> int:
     """Median of the positive steps between labels, ns: how long a candle is; 0 where there is no step.
 
     Args: as `auto_max_gap`.
     """
-    steps = Steps.between(timestamp, offsets)
-    return int(steps.quantile(0.5)) if len(steps) else 0
+    return int(step_quantile(timestamp, offsets, 0.5))
 
 
 def segments(
@@ -294,12 +289,17 @@ def _stretches(begins: np.ndarray, folds: int) -> list[int]:
     """Begin of each of `folds` + 1 stretches of as many windows, then an instant after all."""
     ordered = np.sort(begins)
     cuts = [int(ordered[len(ordered) * number // (folds + 1)]) for number in range(folds + 1)] if len(ordered) else []
+    require_stretches(cuts, folds, len(begins))
+    return [*cuts, int(ordered[-1]) + 1]
+
+
+def require_stretches(cuts: list[int], folds: int, windows: int) -> None:
+    """Raises DataError unless each fold, and what trains the first, begins at a time of its own."""
     if len(set(cuts)) < folds + 1:
         raise DataError(
-            f"split: {len(begins)} windows cannot be cut into {folds} folds and what trains the first; "
+            f"split: {windows} windows cannot be cut into {folds} folds and what trains the first; "
             f"use more data or fewer folds"
         )
-    return [*cuts, int(ordered[-1]) + 1]
 
 
 def _ends_before(starts: np.ndarray, time: np.ndarray, offsets: np.ndarray, instant: int, rows: int) -> np.ndarray:
@@ -308,7 +308,7 @@ def _ends_before(starts: np.ndarray, time: np.ndarray, offsets: np.ndarray, inst
     return np.asarray(starts + rows <= first_rows(time, offsets, instant)[symbol])
 
 
-def first_rows(time: np.ndarray, offsets: np.ndarray, instant: int) -> np.ndarray:
+def first_rows(time: Column, offsets: np.ndarray, instant: int) -> np.ndarray:
     """First row at or after the instant, for each symbol (its end where there is none)."""
-    firsts = [begin + np.searchsorted(time[begin:end], instant) for begin, end in pairwise(offsets)]
+    firsts = [bisect_left(time, instant, begin, end) for begin, end in pairwise(offsets.tolist())]
     return np.array(firsts, dtype=np.int64)

@@ -5,6 +5,7 @@
     symbol=<symbol>/date=<first day of the period>/part-<hash>.parquet
     input/symbol=<symbol>/date=.../part-<hash>.parquet      of a store that keeps its input alone: docs/computed.md
     _state/symbol=<symbol>-<hash>.npz      the engine's state after the last input of a partition
+    _sources.json                          which sources need not be hashed again: `seen`; not part of the store
 
 Data files carry a hash of their content in their name and are never changed: a new manifest is what makes new
 files part of the store, so a reader sees the old store or the new one and nothing between. Files that a new manifest
@@ -12,6 +13,7 @@ no longer names stay in `_retired/` until the one after it, for readers that ope
 """
 
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -25,10 +27,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kernels.arrays import Floats, Integers
-from pipelines import journal, ledger, parts, sessions
+from pipelines import journal, ledger, parts, seen, sessions
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
-from pipelines.files import canonical_json, pretty_json, read_json, sha256_bytes, write_atomic
+from pipelines.files import canonical_json, lines_json, read_json, sha256_bytes, write_atomic
 from pipelines.objects import Location, ObjectPath, located
 from pipelines.parquet_writer import Columns
 from pipelines.parts import RETIRED, Entry, retired_path
@@ -70,7 +72,7 @@ def written_columns(kind: str, bars: BarSpec) -> list[str]:
 def write_manifest(root: Path, manifest: dict[str, Any]) -> None:
     """Seal the store: the manifest carries the hash of the rest of itself, which is the snapshot's name."""
     sealed = {**manifest, "snapshot": sha256_bytes(canonical_json(manifest))}
-    write_atomic(root / MANIFEST, pretty_json(sealed))
+    write_atomic(root / MANIFEST, lines_json(sealed))
 
 
 class FeatureStore:
@@ -294,13 +296,15 @@ class FeatureStore:
         problems = [problem for entry in entries if (problem := entry.problem_at(self.path / entry.path))]
         if self.is_computed:
             problems += self._computed_rows.problems()
+        if isinstance(self.path, Path) and (self.path / seen.FILE).exists() and (problem := seen.problem(self.path)):
+            problems.append(problem)
         return problems + [f"{path}: not named in {MANIFEST}" for path in self._foreign()]
 
     def strays(self) -> list[Path]:
         """Files in the folder that the manifest does not name, those kept for readers of the last one apart."""
-        known = {self.folder / entry.path for entry in self.entries()} | {self.folder / MANIFEST}
-        found = (path for path in self.folder.rglob("*") if path.is_file() and path not in known)
-        return sorted(path for path in found if self.folder / RETIRED not in path.parents)
+        known = {str(self.folder / path) for path in (MANIFEST, seen.FILE, *(one.path for one in self.entries()))}
+        found = {f"{folder}{os.sep}{name}" for folder, _, names in os.walk(self.folder) for name in names}
+        return sorted(path for path in map(Path, found - known) if self.folder / RETIRED not in path.parents)
 
     def _foreign(self) -> list[Location]:
         """What has no place in the store. In a bucket our own files that the manifest does not name are no fault:
@@ -365,8 +369,8 @@ def _list_of_features(manifest: dict[str, Any]) -> str:
 
 
 def _is_inside(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return bool(parts) and ".." not in parts and not PurePosixPath(path).is_absolute()
+    names = set(path.split("/"))
+    return bool(names - {"", "."}) and ".." not in names and not path.startswith("/")
 
 
 def _stamp(moment: datetime) -> int:

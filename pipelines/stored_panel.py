@@ -1,20 +1,21 @@
-"""A panel whose features stay in the store: times and prices are in memory, 16 to 24 bytes a row, whatever the
-number of features."""
+"""A panel whose features stay in the store, and whose times and prices are in files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from kernels.arrays import Floats, Integers
-from pipelines.errors import DataError
+from kernels.arrays import Integers
+from pipelines.columns import Column, ScratchColumn
 from pipelines.row_groups import StoredRows
 from pipelines.scaling import Scaler, ScalerKind
 from pipelines.scan import Scan, scan
 from pipelines.sessions import begun
 from pipelines.store import FeatureStore
 from pipelines.window_runs import WindowRuns
+
+COLUMN_BYTES = 256 << 20  # of features whose values are in memory together: each pass over a store gives as many
 
 
 @dataclass(frozen=True)
@@ -23,35 +24,29 @@ class StoredPanel:
 
     Attributes:
         rows: where features are read. found: where windows may lie.
-        timestamp, close: as of a panel; `timestamp` is `known` where each row is one tick.
+        timestamp, close: as of a scan.
         edges: where sessions begin, as `FeatureStore.session_edges`.
     """
 
     rows: StoredRows
     found: Scan
-    timestamp: Integers
-    close: Floats
+    timestamp: Column
+    close: Column
     edges: Integers
 
     @classmethod
     def read(cls, store: FeatureStore, features: Sequence[str], *, max_gap_ns: int | None) -> "StoredPanel":
-        """Go through a store, twice.
+        """Go through a store.
 
         Args:
-            max_gap_ns: None for the automatic rule, which goes through the times beforehand.
+            max_gap_ns: as of `scan`.
 
         Raises:
-            DataError: the store lacks a feature, holds no rows, or a file is not what was written.
+            DataError: the store lacks a feature or holds no rows, or as `scan`.
         """
         rows = StoredRows(store, features)
         found = scan(rows, max_gap_ns=max_gap_ns)
-        close = np.empty(len(rows))
-        timestamp = found.known if rows.known_at_label else np.empty(len(rows), np.int64)
-        columns = {"close": close} if rows.known_at_label else {"close": close, "timestamp": timestamp}
-        for first, block in rows.blocks(0, len(rows), list(columns)):
-            for name, whole in columns.items():
-                whole[first : first + len(block[name])] = block[name]
-        return cls(rows, found, timestamp, close, store.session_edges())
+        return cls(rows, found, found.timestamp, found.close, store.session_edges())
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,7 +62,7 @@ class StoredPanel:
         return tuple(self.rows.store.symbols)
 
     @property
-    def known(self) -> Integers:
+    def known(self) -> Column:
         """As of a panel."""
         return self.found.known
 
@@ -75,6 +70,10 @@ class StoredPanel:
     def offsets(self) -> Integers:
         """As of a panel."""
         return self.found.offsets
+
+    def kept(self, blocks: Iterable[NDArray[np.generic]], dtype: DTypeLike) -> Column:
+        """Numbers that come in blocks, as a column in a file."""
+        return ScratchColumn(dtype, blocks)
 
     def session_of(self, begin: int, end: int) -> Integers:
         """What tells the sessions of rows `begin` to before `end` apart."""
@@ -108,14 +107,18 @@ class StoredPanel:
         return self.found.windows(lookback, horizon), self.found.max_gap_ns
 
     def fitted_scaler(self, kind: ScalerKind, rows: WindowRuns) -> Scaler:
-        """A scaler of these rows, as `Scaler.fit_blocks`; `rows` are windows of one row.
+        """A scaler of these rows, as `Scaler.fit_blocks` and `Scaler.fit_columns`; `rows` are windows of one row."""
+        if kind == "standard":
+            return Scaler.fit_blocks(self.rows.held_by(rows, 1, self.features), self.features)
+        return Scaler.fit_columns(self._columns(rows), self.features)
 
-        Raises:
-            DataError: `robust`, which has to see all rows at once.
-        """
-        if kind != "standard":
-            raise DataError(
-                f"scaler: {kind} has to see all training rows at once, and the rows of {self.rows.store.path} are "
-                f"streamed: expected scaler: standard, or loader.placement: memory or a larger loader.budget"
-            )
-        return Scaler.fit_blocks(self.rows.held_by(rows, 1), self.features)
+    def _columns(self, rows: WindowRuns) -> Iterator[NDArray[np.float32]]:
+        """The values of each feature at these rows, as many features at once as `COLUMN_BYTES` hold."""
+        at_once = max(COLUMN_BYTES // (4 * len(rows)), 1) if len(rows) else 1
+        for begin in range(0, len(self.features), at_once):
+            names = self.features[begin : begin + at_once]
+            columns, done = np.empty((len(names), len(rows)), np.float32), 0
+            for block in self.rows.held_by(rows, 1, names):
+                columns[:, done : done + len(block)] = block.T
+                done += len(block)
+            yield from columns

@@ -16,6 +16,7 @@ from kernels.scaling import scaled_rows
 from pipelines.ahead import one_ahead
 from pipelines.batches import Piece, Turn, turns
 from pipelines.buffers import BufferPool
+from pipelines.columns import Column
 from pipelines.panel import WindowSet
 from pipelines.row_groups import StoredRows
 from pipelines.scaling import Scaler
@@ -77,7 +78,7 @@ class StreamedWindows:
         horizon: int,
         scaler: Scaler,
         targets: Targets,
-        weights: NDArray[np.float32] | None = None,
+        weights: Column | None = None,
         run_rows: int = RUN_ROWS,
     ) -> None:
         """
@@ -86,7 +87,7 @@ class StreamedWindows:
             horizon: rows after a window that its target is made of.
             targets: what the model is to output for the window whose last row it is, from the prices of rows that
                 follow one another, in float32; what lies beyond them makes no difference to windows that are used.
-            weights: (rows,) of all rows, what the window counts whose last row it is.
+            weights: (rows,) float32, of all rows, what the window counts whose last row it is.
             run_rows: of a run at most, or one row group where that is larger.
         """
         self.lookback, self.runs = lookback, runs
@@ -99,7 +100,7 @@ class StreamedWindows:
         self._pool = BufferPool([(most, self.features), (most, self.target_dim)])
         # The rows that follow a run are the first of another: kept, so that no row group is decoded for them again.
         self._heads: dict[int, tuple[NDArray[np.float32], NDArray[np.float64]]] = {}
-        self._checked: set[int] = set()
+        self._unchecked: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -115,7 +116,8 @@ class StreamedWindows:
         return self._weights is not None
 
     def require_finite(self, columns: Sequence[str], row_name: Callable[[int], str]) -> None:
-        """As `WindowSet`, but later: the rows of a run are checked when they are first read."""
+        """As `WindowSet`, but later: the rows of a run are checked when they are next read."""
+        self._unchecked = set(range(len(self._parts)))
 
     def pieces(self, seed: int | None, epoch: int, skip: int) -> Iterator[Piece]:
         """The runs in the order of the epoch; those that the skipped windows fill are not read."""
@@ -128,10 +130,10 @@ class StreamedWindows:
         matrix, targets = self._loaded(part)
         weights = None if self._weights is None else self._weights[part.begin : part.begin + len(matrix)]
         runs = self.runs.within(part.begin, part.end)
-        if turn.number not in self._checked:
+        if turn.number in self._unchecked:
             whole = WindowSet(matrix, runs, targets, self.lookback)
             whole.require_finite(self._rows.features, lambda row: self._rows.row_name(part.begin + row))
-            self._checked.add(turn.number)
+            self._unchecked.discard(turn.number)
         return Piece(matrix, targets, weights, runs, turn.order, turn.skip)
 
     def _loaded(self, part: _Run) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

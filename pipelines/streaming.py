@@ -17,7 +17,8 @@ from pipelines.making import Batch, Making, Named, Record
 from pipelines.objects import Location
 from pipelines.partitions import Place, SymbolBuild
 from pipelines.planning import Work
-from pipelines.runs import NONE_PLACED, Run, Screen, merged
+from pipelines.quality import NONE_PLACED
+from pipelines.runs import Run, Screen, merged
 from pipelines.schema import SourceHints
 from pipelines.survey import Source, key_of, rejected_of, runs_of
 from pipelines.uploads import Upload

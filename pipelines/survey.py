@@ -23,15 +23,15 @@ from pipelines.errors import DataError
 from pipelines.fetched import origin_of
 from pipelines.files import make_folder, sha256_file, write_atomic
 from pipelines.making import Named
-from pipelines.quality import FileOrder, canonical_rejected, parted, reason_counts, refuse
+from pipelines.quality import NONE_PLACED, FileOrder, canonical_rejected, parted, reason_counts, refuse
 from pipelines.reasons import KEPT, NON_MONOTONIC, Action
-from pipelines.runs import NONE_PLACED, FileRun, Run, SpilledRun, canonical_batches, read_spilled
+from pipelines.runs import FileRun, Run, SpilledRun, canonical_batches, read_spilled
 from pipelines.schema import SourceHints
 from pipelines.sources.cadence import measure_steps
 from pipelines.sources.payloads import Format, detect_format
 from pipelines.sources.reading import read_file
 from pipelines.sources.settled import Settled, settle
-from pipelines.sources.streams import open_stream
+from pipelines.sources.streams import HEAD_BYTES, open_stream
 from pipelines.sources.wide import unpivot
 
 SPILL = "_spill"
@@ -129,6 +129,8 @@ def look_into(
     if begun is not None:
         settled, head = begun
         told = {"flavour": settled.mapping.flavour, "description": settled.description}
+        if kind == "text":  # whose lines are about as long as the first ones
+            rows = source.stamp.size * len(head) // min(source.stamp.size, HEAD_BYTES)
         if streams and _can_stream(head):
             entry = _streamed(head, **told) | {"rows": rows, "is_small": not is_large}
             return replace(source, entry=entry, settled=settled)

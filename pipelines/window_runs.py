@@ -1,5 +1,6 @@
 """Which windows may be used, named by the runs they lie in: `kernels/windows.py` says how."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,20 @@ class WindowRuns:
         return cls.of_counts(first, np.flatnonzero(edges == -1) - first)
 
     @classmethod
+    def of_blocks(cls, masks: Iterable[NDArray[np.bool_]]) -> "WindowRuns":
+        """As `of_rows`, of a mask that comes in blocks."""
+        first, ends, begin = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+        for mask in masks:
+            runs = cls.of_rows(mask).moved(begin)
+            first.append(runs.first)
+            ends.append(runs.ends)
+            begin += len(mask)
+        begins, stops = np.concatenate(first), np.concatenate(ends)
+        apart = begins[1:] != stops[:-1]
+        begins, stops = begins[np.append(True, apart)[: len(begins)]], stops[np.append(apart, True)[: len(stops)]]
+        return cls.of_counts(begins, stops - begins)
+
+    @classmethod
     def of_counts(cls, first: Integers, counts: Integers) -> "WindowRuns":
         """Runs of so many windows; those of none are left out."""
         kept = counts > 0
@@ -65,6 +80,12 @@ class WindowRuns:
     def ends(self) -> Integers:
         """(runs,) int64, the row after the first row of the last window of each run."""
         return self.first + self.counts
+
+    def marked(self, begin: int, end: int) -> NDArray[np.bool_]:
+        """Which of the rows `begin` to before `end` a window begins at, (rows,) bool."""
+        mask = np.zeros(end - begin, np.bool_)
+        mask[self.within(begin, end).starts()] = True
+        return mask
 
     def clipped(self, low: Integers | int, high: Integers | int) -> "WindowRuns":
         """The windows whose first rows are `low` to before `high`, which may differ from run to run."""

@@ -1,22 +1,23 @@
 """What simple guesses reach: a model that does not beat them has learned nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from kernels.arrays import Floats, Integers
+from kernels.arrays import Floats
+from pipelines.columns import Column, blocks_of
 from pipelines.window_runs import WindowRuns
 from stockbot.inference import BATCH_WINDOWS, OnnxModel
 from stockbot.scorecard import MODEL
 from stockbot.training_set import TrainingSet
 
 TRIVIAL = ("zero", "last")  # need no training at all
-Guess = Callable[[np.ndarray], np.ndarray]
+Guess = Callable[[WindowRuns], Iterator[Floats]]
 
 
 def baselines(data: TrainingSet) -> dict[str, Guess]:
-    """What a model has to beat, each a function from window starts to predictions in natural units.
+    """What a model has to beat, each a function from windows to predictions in natural units, a block after another.
 
     `zero`: the price stays (or a fair coin). `last`: the last HORIZON rows repeat themselves. `least_squares`: a
     linear fit of the training labels on the features of the decision row.
@@ -24,44 +25,56 @@ def baselines(data: TrainingSet) -> dict[str, Guess]:
     direction = data.config.labels.objective == "direction"
     coefficients = _least_squares(data)
 
-    def zero(starts: np.ndarray) -> np.ndarray:
-        return np.full(len(starts), 0.5 if direction else 0.0)
+    def zero(runs: WindowRuns) -> Iterator[Floats]:
+        for part in blocks_of(len(runs)):
+            yield np.full(part.stop - part.start, 0.5 if direction else 0.0)
 
-    def last(starts: np.ndarray) -> np.ndarray:
-        decision = starts + data.config.windows.lookback - 1
-        back = np.maximum(decision - data.config.labels.horizon, starts)
-        moves = np.log(data.panel.close[decision] / data.panel.close[back])
-        # As a probability a repeated direction is no certainty: a quarter either side of even.
-        return np.asarray(0.5 + 0.25 * np.sign(moves) if direction else moves)
+    def last(runs: WindowRuns) -> Iterator[Floats]:
+        for part in blocks_of(len(runs)):
+            starts = runs.starts(part.start, part.stop)
+            decision = starts + data.config.windows.lookback - 1
+            back = np.maximum(decision - data.config.labels.horizon, starts)
+            moves = np.log(data.panel.close[decision] / data.panel.close[back])
+            # As a probability a repeated direction is no certainty: a quarter either side of even.
+            yield 0.5 + 0.25 * np.sign(moves) if direction else moves
 
-    def least_squares(starts: np.ndarray) -> np.ndarray:
-        runs = WindowRuns.of_starts(starts)
-        fitted = np.concatenate([_with_ones(rows) @ coefficients for _, rows in data.decided(runs)])
-        return np.clip(fitted, 0.0, 1.0) if direction else np.asarray(fitted)
+    def least_squares(runs: WindowRuns) -> Iterator[Floats]:
+        for _, rows in data.decided(runs):
+            fitted = _with_ones(rows) @ coefficients
+            yield np.clip(fitted, 0.0, 1.0) if direction else fitted
 
     return {"zero": zero, "last": last, "least_squares": least_squares}
 
 
 def predictions(
-    data: TrainingSet, model: OnnxModel, starts: Integers, guesses: Mapping[str, Guess]
-) -> dict[str, Floats]:
-    """What a model and each baseline say of the windows that begin there, ascending; in natural units."""
-    outputs = [model.outputs(batch.inputs) for batch in data.batches(starts, BATCH_WINDOWS)]
-    said = np.concatenate(outputs).astype(np.float64) * data.target_scale
-    return {MODEL: said, **{name: guess(starts) for name, guess in guesses.items()}}
+    data: TrainingSet, model: OnnxModel, runs: WindowRuns, guesses: Mapping[str, Guess]
+) -> dict[str, Column]:
+    """What a model and each baseline say of some windows, ascending; (windows,) in natural units."""
+    batches = (model.outputs(batch.inputs) for batch in data.batches(runs, BATCH_WINDOWS))
+    said = data.panel.kept((outputs.astype(np.float64) * data.target_scale for outputs in batches), np.float64)
+    return {MODEL: said, **{name: data.panel.kept(guess(runs), np.float64) for name, guess in guesses.items()}}
 
 
 def judge(test: Mapping[str, Any]) -> str:
-    """Which of these guesses the model beats on the test windows, said either way, in one line."""
-    ahead = unbeaten(test)
-    if not ahead:
-        return f"the model beats every baseline ({', '.join(test['baselines'])}) on {test['windows']} test windows"
-    return f"the model does NOT beat {', '.join(ahead)} on {test['windows']} test windows"
+    """Which of these guesses the model beats on the test windows beyond chance, said either way, in one line."""
+    behind = unbeaten(test)
+    if not behind:
+        return (
+            f"the model beats every baseline ({', '.join(test['baselines'])}) beyond chance "
+            f"on {test['windows']} test windows"
+        )
+    named = [f"{name} (chance explains its lead)" if leads(test, name) else name for name in behind]
+    return f"the model does NOT beat {', '.join(named)} on {test['windows']} test windows"
 
 
 def unbeaten(test: Mapping[str, Any]) -> list[str]:
-    """Names of the guesses whose loss on the same windows is no higher than the model's."""
-    return [name for name, scores in test["baselines"].items() if not test["loss"] < scores["loss"]]
+    """Names of the guesses that the model does not beat beyond chance, as `Scorecard.unbeaten` has them."""
+    return list(test["statistics"]["unbeaten"])
+
+
+def leads(test: Mapping[str, Any], name: str) -> bool:
+    """Whether the model's loss is the lower one, by chance or not."""
+    return bool(test["loss"] < test["baselines"][name]["loss"])
 
 
 def _with_ones(rows: np.ndarray) -> np.ndarray:

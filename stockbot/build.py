@@ -17,9 +17,12 @@ from pipelines.objects import is_remote, located
 from pipelines.parquet_writer import Encoding
 from pipelines.reasons import Quality
 from pipelines.schema import SourceHints
+from pipelines.sessions import check_calendar
+from pipelines.sources.zones import check_zone
 from stockbot.cluster import LOCAL, cluster_builder
 from stockbot.config import BarsConfig, Config, duration_ns
 from stockbot.destination import require_writable_parent
+from stockbot.errors import UsageError
 from stockbot.native_memory import keep_freed_memory
 
 Progress = Callable[[int, int], None]
@@ -29,14 +32,29 @@ _SCRATCH = Path("data/.builds")
 
 
 def source_hints(config: Config) -> SourceHints:
-    """`source:` and `quality:` as the reader takes them."""
-    max_gap = config.quality.max_gap
+    """`source:` and `quality:` as the reader takes them.
+
+    Raises:
+        UsageError: there is no such column, delimiter, zone or calendar.
+    """
+    try:
+        return _checked_hints(config)
+    except DataError as error:
+        raise UsageError(str(error)) from None
+
+
+def _checked_hints(config: Config) -> SourceHints:
+    source, max_gap = config.source, config.quality.max_gap
+    if source.timezone is not None:
+        check_zone(source.timezone)
+    if source.calendar is not None:
+        check_calendar(source.calendar)
     quality = Quality(
         policy=config.quality.policy,
-        calendar=config.source.calendar,
+        calendar=source.calendar,
         max_gap_ns=None if max_gap == "auto" else duration_ns(max_gap),
     )
-    return SourceHints(**config.source.model_dump(exclude={"calendar"}), quality=quality)
+    return SourceHints(**source.model_dump(exclude={"calendar"}), quality=quality)
 
 
 def bar_spec(bars: BarsConfig) -> BarSpec:
@@ -94,7 +112,7 @@ def build_features(
             report = build_archive(dataclasses.replace(request, elsewhere=elsewhere))
     return report, [
         *_described(report.described),
-        *(f"{path}: passed over, not market data" for path in report.passed_over),
+        *_shown([f"{path}: passed over, no market data by its name" for path in report.passed_over]),
     ]
 
 
@@ -110,7 +128,7 @@ def archive_request(
     """What the settings ask of a build.
 
     Raises:
-        DataError: something is in the way at `out`. UsageError: `out` cannot be made.
+        DataError: something is in the way at `out`. UsageError: `out` cannot be made, or a hint makes no sense.
     """
     place = located(out)
     if isinstance(place, Path):
@@ -148,9 +166,15 @@ def _absolute(request: Request) -> Request:
 
 
 def plan_features(
-    sources: Sequence[str | Path], config: Config, out: Path, *, replace: bool = False, scratch: Path | None = None
-) -> list[dict[str, Any]]:
-    """What `build_features` would do for each symbol, and why.
+    sources: Sequence[str | Path],
+    config: Config,
+    out: Path,
+    *,
+    replace: bool = False,
+    strict: bool = False,
+    scratch: Path | None = None,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What `build_features` would do for each symbol, and why; and why files would be left out.
 
     Returns:
         For each symbol: `up_to_date` partitions up to `last`, those to be built `again` by their first days, the
@@ -159,7 +183,9 @@ def plan_features(
     Raises:
         As `build_features`.
     """
-    works = plan_archive(archive_request(sources, config, out, replace=replace, scratch=scratch))
+    broken: list[str] = []
+    request = archive_request(sources, config, out, replace=replace, scratch=scratch)
+    works = plan_archive(dataclasses.replace(request, strict=strict), broken.append)
     return [
         {
             "symbol": work.symbol,
@@ -170,7 +196,7 @@ def plan_features(
             "reason": work.reason,
         }
         for work in works
-    ]
+    ], broken
 
 
 def peak_rss_mb() -> float | None:
@@ -188,5 +214,9 @@ def _silent(done: int, total: int) -> None:
 
 
 def _described(sources: Sequence[tuple[str, str]]) -> list[str]:
-    lines = [f"{name}: {description}" for name, description in sources]
-    return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"... and {len(lines) - _SHOWN} more files"]
+    return _shown([f"{name}: {description}" for name, description in sources])
+
+
+def _shown(lines: list[str]) -> list[str]:
+    more = len(lines) - _SHOWN
+    return lines if more <= 0 else [*lines[:_SHOWN], f"... and {more} more file{'s' if more > 1 else ''}"]

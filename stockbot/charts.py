@@ -166,7 +166,10 @@ def _draw_prediction(panel: Axes, data: ChartData, time: Floats, breaks: NDArray
         (high, np.maximum, LONG, "above: LONG"),
         (low, np.minimum, SHORT, "below: SHORT"),
     ):
-        panel.fill_between(x, level, beyond(y, level), color=colour, label=name, alpha=0.85, linewidth=0.5, zorder=2.1)
+        reached = beyond(y, level)
+        panel.fill_between(
+            x, level, reached, where=reached != level, color=colour, label=name, alpha=0.85, linewidth=0.5, zorder=2.1
+        )
     for level in (high, low):
         panel.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     panel.axhline(offset, color=GRID, linewidth=1.0, zorder=0)

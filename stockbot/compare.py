@@ -4,13 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.labels import label_rows
-from pipelines.panel import Panel, load_panel, panel_windows
+from kernels.arrays import Floats, Integers
+from pipelines.scan import begun_from
 from pipelines.store import FeatureStore
+from pipelines.window_runs import WindowRuns
+from stockbot.baselines import predictions
 from stockbot.bundle import Bundle
-from stockbot.config import PromotionConfig
+from stockbot.config import LoaderConfig, PromotionConfig
 from stockbot.errors import PromotionRefusedError
 from stockbot.evaluate import score
+from stockbot.scorecard import MODEL
+from stockbot.training_set import TrainingSet
+from stockbot.unseen import sealed_set
 
 
 @dataclass(frozen=True)
@@ -28,30 +33,25 @@ class Comparison:
         return 1.0 - self.candidate["loss"] / worse if worse > 0.0 else 0.0
 
 
-def compare(candidate: Bundle, incumbent: Bundle, store: FeatureStore) -> Comparison:
+def compare(candidate: Bundle, incumbent: Bundle, store: FeatureStore, loader: LoaderConfig) -> Comparison:
     """Score both models on the windows of the store that begin after the later of their two test boundaries.
+
+    Args:
+        loader: where the rows are meanwhile.
 
     Raises:
         PromotionRefusedError: they foresee different things, so that no loss compares them.
-        DataError: the store lacks a feature of either.
+        DataError: the store lacks a feature of either, or has no window for it.
     """
     _require_comparable(candidate, incumbent)
     cut = max(candidate.unseen_from_ns, incumbent.unseen_from_ns)
-    panels = {bundle.id: load_panel(store, bundle.features) for bundle in (candidate, incumbent)}
-    labels = label_rows(
-        panels[candidate.id].close,
-        candidate.config.labels.objective,
-        horizon=candidate.horizon,
-        dead_zone=candidate.config.labels.dead_zone,
-    )
-    decisions = np.intersect1d(
-        _decision_rows(candidate, panels[candidate.id], cut), _decision_rows(incumbent, panels[incumbent.id], cut)
-    )
-    decisions = decisions[np.isfinite(labels[decisions])]
-    scores = [
-        _score(bundle, panels[bundle.id], decisions, labels) if len(decisions) else {}
-        for bundle in (candidate, incumbent)
-    ]
+    ours, theirs = (sealed_set(bundle, store, loader) for bundle in (candidate, incumbent))
+    decisions = _decisions(ours, cut).shared_with(_decisions(theirs, cut)).starts()
+    decisions = decisions[np.isfinite(ours.labels[decisions])]
+    if not len(decisions):
+        return Comparison(0, {}, {})
+    labels = ours.labels[decisions]
+    scores = [_score(candidate, ours, decisions, labels), _score(incumbent, theirs, decisions, labels)]
     return Comparison(len(decisions), *scores)
 
 
@@ -87,11 +87,12 @@ def _require_comparable(candidate: Bundle, incumbent: Bundle) -> None:
             )
 
 
-def _decision_rows(bundle: Bundle, panel: Panel, cut: int) -> np.ndarray:
-    starts, _ = panel_windows(panel, lookback=bundle.lookback, horizon=bundle.horizon, max_gap_ns=bundle.max_gap_ns)
-    return np.asarray(starts[panel.known[starts] >= cut] + bundle.lookback - 1)
+def _decisions(data: TrainingSet, cut: int) -> WindowRuns:
+    """Last rows of the windows that begin at the cut or later, as windows of one row."""
+    return begun_from(data.panel, data.every, cut).moved(data.config.windows.lookback - 1)
 
 
-def _score(bundle: Bundle, panel: Panel, decisions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    predictions = bundle.predict_at(bundle.scaler.transform(panel.matrix), decisions - bundle.lookback + 1)
-    return score(predictions, labels[decisions], bundle.objective)
+def _score(bundle: Bundle, data: TrainingSet, decisions: Integers, labels: Floats) -> dict[str, float]:
+    windows = WindowRuns.of_starts(decisions - bundle.lookback + 1)
+    said = predictions(data, bundle.model, windows, {})[MODEL]
+    return score(said[:], labels, bundle.objective)

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipelines.errors import DataError
 from pipelines.reasons import DEFAULT_POLICY, Action, whole_policy
@@ -52,7 +61,18 @@ def _check_duration(text: str) -> str:
     return text
 
 
+def _check_gap(value: Any) -> str:
+    if value == "auto":
+        return "auto"
+    try:
+        duration_ns(str(value))
+    except ValueError:
+        raise ValueError(f"expected auto or a duration such as 30s, 10m or 3d, received {value!r}") from None
+    return str(value)
+
+
 Duration = Annotated[str, AfterValidator(_check_duration)]
+Gap = Annotated[str, BeforeValidator(_check_gap)]
 Bytes = Annotated[str, AfterValidator(_check_bytes)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -81,7 +101,7 @@ class QualityConfig(_Section):
     """What is done with rows that may be no market data, by the reason; and what a gap is."""
 
     policy: dict[str, Action] = Field(default_factory=lambda: dict(DEFAULT_POLICY))
-    max_gap: Literal["auto"] | Duration = "auto"
+    max_gap: Gap = "auto"
 
     @field_validator("policy", mode="before")
     @classmethod
@@ -138,7 +158,7 @@ class WindowsConfig(_Section):
     """What the model sees: LOOKBACK rows, never across a gap."""
 
     lookback: int = Field(60, ge=1)
-    max_gap: Literal["auto"] | Duration = "auto"
+    max_gap: Gap = "auto"
 
 
 class SplitConfig(_Section):
@@ -185,6 +205,7 @@ class TrainingConfig(_Section):
     accumulate: int = Field(1, ge=1)
     xla: Literal["auto"] | bool = "auto"
     checkpoint_steps: int = Field(500, ge=1)
+    worker_wait: Duration = "5m"
     audit: bool = True
 
     @model_validator(mode="after")
@@ -285,6 +306,15 @@ class Config(_Section):
     tune: TuneConfig = TuneConfig()
     paths: PathsConfig = PathsConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections_are_defaults(cls, values: Any) -> Any:
+        """A section all of whose lines are comments is null in YAML."""
+        if not isinstance(values, dict):
+            return values
+        sections = {name for name, field in cls.model_fields.items() if isinstance(field.default, _Section)}
+        return {name: value for name, value in values.items() if value is not None or name not in sections}
+
     @model_validator(mode="after")
     def _loss_and_metrics_fit_objective(self) -> Self:
         objective, metrics = self.labels.objective, self.model.metrics
@@ -354,7 +384,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
-        section = values.setdefault(key, {})
+        section = values[key] = {} if values.get(key) is None else values[key]
         if not isinstance(section, dict):
             return  # the file holds a scalar where a section belongs: validation reports it
         values = section

@@ -42,8 +42,7 @@ def build_model(config: Config, n_features: int) -> keras.Sequential:
     Raises:
         ConfigError: unknown factory.
     """
-    if config.model.factory not in FACTORIES:
-        raise ConfigError(f"model.factory: {config.model.factory!r} is not known; choose one of {', '.join(FACTORIES)}")
+    require_factory(config)
     model = FACTORIES[config.model.factory](config, n_features)
     loss, metrics = objective(config)
     # jit_compile stays off for whoever loads the model: XLA has no cuDNN and breaks MirroredStrategy. Our own training
@@ -56,6 +55,12 @@ def build_model(config: Config, n_features: int) -> keras.Sequential:
         jit_compile=False,
     )
     return model
+
+
+def require_factory(config: Config) -> None:
+    """Raises ConfigError when nobody registered `model.factory`."""
+    if config.model.factory not in FACTORIES:
+        raise ConfigError(f"model.factory: {config.model.factory!r} is not known; choose one of {', '.join(FACTORIES)}")
 
 
 @register_model("lstm")

@@ -11,7 +11,8 @@ from rich.table import Table
 from pipelines import ledger
 from pipelines.store import FeatureStore
 
-_WIDTH = 120  # where output is no terminal, which would wrap at 80
+_WIDTH = 1000  # where output is no terminal: nothing is wrapped, for who looks for a line wants all of it
+_DAY = len("2024-03-07")
 
 
 def print_quality(store: FeatureStore) -> None:
@@ -19,7 +20,7 @@ def print_quality(store: FeatureStore) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=_WIDTH)
     for part in _said(store):
-        console.print(part, highlight=False)
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 
 
 def _said(store: FeatureStore) -> Iterator[RenderableType]:
@@ -37,7 +38,13 @@ def _said(store: FeatureStore) -> Iterator[RenderableType]:
 def _reasons(reasons: pl.DataFrame) -> Table:
     table = Table(box=None)
     for column in ("reason", "action", "rows", "symbols", "first", "last", "the first of them"):
-        table.add_column(column, justify="right" if column in ("rows", "symbols") else "left")
+        table.add_column(
+            column,
+            justify="right" if column in ("rows", "symbols") else "left",
+            no_wrap=column in ("reason", "action", "rows", "symbols"),
+            min_width=_DAY if column in ("first", "last") else None,
+            overflow="fold",
+        )
     for row in reasons.iter_rows(named=True):
         sample = "-" if row["file"] is None else f"{row['file']}: line {row['line']}"
         stamps = (_time(row["first"]), _time(row["last"]))

@@ -141,7 +141,7 @@ def _earned(candidate: Bundle, store: FeatureStore, artifacts: Path, config: Con
     if result.incumbent is None:
         _require_better_than_guessing(candidate)
         return "no current model"
-    comparison = compare(candidate, resolve(artifacts, result.incumbent), store)
+    comparison = compare(candidate, resolve(artifacts, result.incumbent), store, config.loader)
     result.comparison = {**asdict(comparison), "improvement": comparison.improvement if comparison.windows else None}
     reason = verdict(comparison, config.promotion)
     _require_better_than_guessing(candidate)
@@ -149,14 +149,14 @@ def _earned(candidate: Bundle, store: FeatureStore, artifacts: Path, config: Con
 
 
 def _require_better_than_guessing(candidate: Bundle) -> None:
-    """Better than the current model is not good enough when both are worse than no model."""
+    """Better than the current model is not good enough when chance explains why both are better than no model."""
     test = candidate.manifest["metrics"]["test"]
-    ahead = [name for name in TRIVIAL if name in unbeaten(test)]
-    if ahead:
-        losses = ", ".join(f"{test['baselines'][name]['loss']:.6g} of `{name}`" for name in ahead)
+    behind = [name for name in TRIVIAL if name in unbeaten(test)]
+    if behind:
+        losses = ", ".join(f"{test['baselines'][name]['loss']:.6g} of `{name}`" for name in behind)
         raise PromotionRefusedError(
-            f"loss {test['loss']:.6g} against {losses} on {test['windows']} test windows: no better than guessing; "
-            f"promote {candidate.short_id} by hand if it is meant to take over"
+            f"loss {test['loss']:.6g} against {losses} on {test['windows']} test windows: no better than guessing "
+            f"beyond chance; promote {candidate.short_id} by hand if it is meant to take over"
         )
 
 

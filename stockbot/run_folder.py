@@ -65,13 +65,16 @@ def find_run(artifacts: Path, name: str) -> Path:
     """
     folder = artifacts / "runs"
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    if not names:
+        raise ArtifactError(
+            f"{folder}: there is no run yet; run `stockbot-hp train`, or name its folder with --artifacts"
+        )
     found = names[-1:] if name == "latest" else [each for each in names if each == name or each.startswith(name)]
     if len(found) == 1 or name in found:
         return folder / (name if name in found else found[0])
     near = found[:3] or difflib.get_close_matches(name, names, n=3, cutoff=0.3) or names[-3:]
-    known = f"such as {', '.join(near)}" if near else "but there is none"
     problem = "several runs begin" if found else "no run begins"
-    raise ArtifactError(f"{folder}: {problem} with {name!r}; expected one {known}")
+    raise ArtifactError(f"{folder}: {problem} with {name!r}; expected one such as {', '.join(near)}")
 
 
 def record_run(run: Path, changes: Mapping[str, Any]) -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels.arrays import Floats
 from pipelines.files import canonical_json, pretty_json, sha256_bytes, write_atomic
 from stockbot.run_folder import record_run
-from stockbot.run_plots import plot_loss, plot_predictions
+from stockbot.run_plots import Compared, plot_loss, plot_predictions
 
 if TYPE_CHECKING:
     from stockbot.fit import Fitted
@@ -30,13 +29,11 @@ def keep_history(run: Path, fitted: "Fitted", metrics: Mapping[str, Any]) -> Non
     record_run(run, {"metrics": without_intervals(metrics), "input_wait_share": share})
 
 
-def keep_model(
-    run: Path, fitted: "Fitted", onnx: bytes, predicted: Mapping[str, tuple[Floats, Floats]], objective: str
-) -> None:
+def keep_model(run: Path, fitted: "Fitted", onnx: bytes, predicted: Mapping[str, Compared], objective: str) -> None:
     """The hashes by which `reproduce` knows the same model again, and a picture of what it says of each part.
 
     Args:
-        predicted: predictions and labels of the windows of each part, natural units.
+        predicted: of each part, as `plot_predictions` takes them.
     """
     plot_predictions(predicted, objective, run / PREDICTIONS_PLOT)
     record_run(run, {"hashes": hashes(fitted, onnx)})

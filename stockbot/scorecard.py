@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arrays import Floats, Integers
+from kernels.arrays import Floats
+from pipelines.columns import Column
+from pipelines.window_runs import WindowRuns
 from stockbot.config import Config
 from stockbot.statistics.bootstrap import CONFIDENCE, DRAWS, Figure, block_length, resampled_sums
 from stockbot.statistics.calibration import BINS, Bin, calibration_error, line, reliability
@@ -26,7 +28,7 @@ class Scorecard:
     """Figures of the model and of each baseline on the same windows.
 
     Attributes:
-        instants: distinct times at which rows were known, a period of the returns each.
+        instants: bars of all symbols together, a period of the returns each.
         block: mean length of the blocks that were drawn, in instants. trials: runs, of which this is one.
         figures: of `model` and each baseline, by name.
         ahead: loss of the model less that of each baseline; below 0 where the model is better.
@@ -63,17 +65,17 @@ class Scorecard:
 
 
 def scorecard(
-    data: TrainingSet, starts: Integers, predictions: Mapping[str, Floats], *, config: Config, trials: int
+    data: TrainingSet, runs: WindowRuns, predictions: Mapping[str, Column], *, config: Config, trials: int
 ) -> Scorecard:
     """Score `model` and whatever else predicted the same windows.
 
     Args:
-        starts: (windows,) int64, first row of each window, ascending, such as `TrainingSet.all_windows` gives.
+        runs: the windows, ascending, such as `TrainingSet.all_windows` gives.
         predictions: (windows,) float64 in natural units, all finite, of `model` and of each baseline.
         config: its `live` and `costs` say how a prediction becomes a position and what that costs.
         trials: runs that were made, this one included.
     """
-    tally = Tally.of(data, starts)
+    tally = Tally.of(data, runs)
     direction = data.config.labels.objective == "direction"
     columns = {who: columns_of(tally, said, config, direction) for who, said in predictions.items()}
     names = [(who, name) for who, held in columns.items() for name in held]
@@ -81,9 +83,9 @@ def scorecard(
     block = _block(tally, columns[MODEL], data.config.labels.horizon)
     sums = dict(zip(names, resampled_sums(grouped, block).T, strict=True))
     own = {who: {name: sums[who, name] for name in held} for who, held in columns.items()}
-    model, known = own[MODEL], np.isfinite(tally.labels)
+    model = own[MODEL]
     return Scorecard(
-        windows=int(known.sum()),
+        windows=int(model["windows"][0]),
         instants=tally.instants,
         block=block * tally.group_size,
         trials=trials,
@@ -96,8 +98,13 @@ def scorecard(
             for who, held in own.items()
             if who != MODEL
         },
-        reliability=tuple(reliability(predictions[MODEL][known], tally.labels[known])) if direction else (),
+        reliability=_reliability(predictions[MODEL][:], data.labels_of(runs.starts())) if direction else (),
     )
+
+
+def _reliability(predictions: Floats, labels: Floats) -> tuple[Bin, ...]:
+    known = np.isfinite(labels)
+    return tuple(reliability(predictions[known], labels[known]))
 
 
 def count_runs(artifacts: Path) -> int:
@@ -107,7 +114,7 @@ def count_runs(artifacts: Path) -> int:
 
 def _block(tally: Tally, columns: Mapping[str, Floats], horizon: int) -> float:
     """Mean block length in groups: what the model's losses, hits and returns ask for, at least a label's length."""
-    longest = max(one.stop - one.start for one in tally.spans)
+    longest = int(np.diff(tally.edges).max())
     least = horizon * tally.instants / longest / tally.group_size
     wanted = [block_length(columns[name]) for name in ("loss", "hits", "pnl")]
     return float(min(max(least, 1.0, *wanted), max(tally.groups / 3.0, 1.0)))

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.columns import Column
 from pipelines.files import pretty_json, staging_beside, writing
 from pipelines.splits import usual_step
 from pipelines.store import FeatureStore
+from pipelines.window_runs import WindowRuns
+from stockbot.agreed import meet_workers
 from stockbot.audit import audited
 from stockbot.baselines import baselines, judge, predictions
 from stockbot.config import Config
@@ -21,12 +24,14 @@ from stockbot.evaluate import score
 from stockbot.fit import Fitted, fit_model
 from stockbot.fit.devices import require_devices
 from stockbot.inference import OnnxModel
+from stockbot.model import require_factory
 from stockbot.onnx_graph import onnx_bytes
 from stockbot.provenance import git_state, library_versions, utc_now
 from stockbot.run_folder import CONFIG, LOG, RunLog, at_work, config_hash, new_run, record_origin, record_run, resumable
 from stockbot.run_results import keep_history, keep_model
 from stockbot.scorecard import MODEL, count_runs, scorecard
 from stockbot.sealing import seal
+from stockbot.tally import stretches
 from stockbot.training_set import TrainingSet, make_training_set
 
 ONNX_TOLERANCE = 1e-4  # in model units
@@ -106,17 +111,22 @@ def assist(
     config: Config,
     store: FeatureStore,
     *,
+    device: str = "auto",
     run: Path | None = None,
     report: Callable[[str], None] | None = None,
 ) -> None:
     """Train as one of several workers that is not the first, which alone keeps and seals what comes out.
 
     Args:
+        device: as `train` takes it.
         run: the folder of a run to go on with, which this process must be able to read; None for a new one.
     """
-    data = make_training_set(config, store)
+    require_devices(device)
+    with meet_workers(config, store, run) as begin:
+        data = make_training_set(config, store)
+        begin()
     with tempfile.TemporaryDirectory() as folder:
-        fit_model(data, Path(folder), run=run, report=report)
+        fit_model(data, Path(folder), device=device, run=run, report=report)
 
 
 def _run(
@@ -151,26 +161,39 @@ def _train(
 ) -> TrainResult:
     run = log.path.parent
     require_devices(device)  # before the work that they are for
-    data = make_training_set(config, store)
-    record_origin(run, data.config, store, device)
-    about = data.describe()
-    log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
-    log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
-    log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
-    audit = audited(data, store, log.line)
+    require_factory(config)
+    with meet_workers(config, store, run) as begin:
+        data = _prepared(config, store, log=log, device=device)
+        audit = audited(data, store, log.line)
+        begin()
     fitted = fit_model(data, staging, device=device, run=run, progress=progress, report=log.line)
     model, difference = _write_onnx(data, fitted, staging)
     predicted = _predicted(data, model)
     metrics = _metrics(data, predicted, fitted, count_runs(artifacts))
     _log_metrics(log, metrics)
     keep_history(run, fitted, metrics)
-    compared = {part: (said[MODEL], data.labels_of(every)) for part, (every, said) in predicted.items()}
+    compared = {
+        part: (said[MODEL], data.panel.kept([data.labels_of(every.starts())], np.float64), stretches(data, every))
+        for part, (every, said) in predicted.items()
+    }
     keep_model(run, fitted, model.content, compared, data.config.labels.objective)
     _write_documents(data, staging)
     manifest = _manifest(data, store, metrics, difference) | {"audit": audit, "training": fitted.about}
     (staging / LOG).write_bytes(log.path.read_bytes())
     model_id, path = seal(staging, artifacts / "models", manifest)
     return TrainResult(model_id, path, run, manifest, metrics)
+
+
+def _prepared(config: Config, store: FeatureStore, *, log: RunLog, device: str) -> TrainingSet:
+    data = make_training_set(config, store)
+    record_origin(log.path.parent, data.config, store, device)
+    about = data.describe()
+    log.line(f"config {config_hash(data.config)}  features {len(data.panel.features)}")
+    log.line(f"rows {about['rows']:,} {data.placement}  loader.budget {data.config.loader.budget}")
+    log.line("  ".join(f"{part} {about[f'{part}_windows']}" for part in ("train", "validation", "test")))
+    if data.left_out:
+        log.line(f"left out: {data.left_out}")
+    return data
 
 
 def _write_onnx(data: TrainingSet, fitted: Fitted, staging: Path) -> tuple[OnnxModel, float]:
@@ -198,7 +221,7 @@ def _spread_windows(data: TrainingSet) -> np.ndarray:
     numbers = np.unique(np.linspace(0, before[-1] - 1, CHECKED_WINDOWS).astype(np.int64))
     own = [numbers[(numbers >= first) & (numbers < end)] - first for first, end in pairwise(before)]
     starts = np.sort(np.concatenate([part.at(mine) for part, mine in zip(parts, own, strict=True)]))
-    return next(data.batches(starts, len(starts))).inputs
+    return next(data.batches(WindowRuns.of_starts(starts), len(starts))).inputs
 
 
 def _write_documents(data: TrainingSet, staging: Path) -> None:
@@ -209,19 +232,19 @@ def _write_documents(data: TrainingSet, staging: Path) -> None:
     (staging / CONFIG).write_text(data.config.to_yaml(), encoding="utf-8")
 
 
-def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
+def _predicted(data: TrainingSet, model: OnnxModel) -> dict[str, tuple[WindowRuns, dict[str, Column]]]:
     """For each part its windows, and what the model that will run, the ONNX one, and each baseline say of them."""
     guesses = baselines(data)
     predicted = {}
     for part, runs in {"validation": data.split.validation, "test": data.split.test}.items():
-        every = data.all_windows(runs).starts()
+        every = data.all_windows(runs)
         predicted[part] = (every, predictions(data, model, every, guesses))
     return predicted
 
 
 def _metrics(
     data: TrainingSet,
-    predicted: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]],
+    predicted: Mapping[str, tuple[WindowRuns, Mapping[str, Column]]],
     fitted: Fitted,
     trials: int,
 ) -> dict[str, Any]:
@@ -229,9 +252,7 @@ def _metrics(
     metrics: dict[str, Any] = {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch}
     metrics["keras"] = fitted.history[fitted.best_epoch - 1]
     for part, (every, said) in predicted.items():
-        labels = data.labels_of(every)
-        known = np.isfinite(labels)
-        scores = {who: score(each[known], labels[known], data.config.labels.objective) for who, each in said.items()}
+        scores = _scores(data, every, said)
         metrics[part] = {
             "windows": len(getattr(data.split, part)),
             **scores.pop(MODEL),
@@ -239,6 +260,14 @@ def _metrics(
             "statistics": scorecard(data, every, said, config=data.config, trials=trials).to_json(),
         }
     return metrics
+
+
+def _scores(data: TrainingSet, windows: WindowRuns, said: Mapping[str, Column]) -> dict[str, dict[str, float]]:
+    """Of those windows that have a label."""
+    labels = data.labels_of(windows.starts())
+    known = np.isfinite(labels)
+    labels = labels[known]
+    return {who: score(each[:][known], labels, data.config.labels.objective) for who, each in said.items()}
 
 
 def _log_metrics(log: RunLog, metrics: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.splits import usual_step
+from pipelines.steps import Steps
 from pipelines.store import FeatureStore
 from stockbot.build import bar_spec
 from stockbot.bundle import Bundle
@@ -45,9 +45,11 @@ def require_candle_length(stamps: Iterable[NDArray[np.int64]], bundle: Bundle, s
     Args:
         stamps: labels of each symbol, (rows,) int64, ns UTC, sorted; symbols of few rows tell nothing.
     """
-    telling = [times for times in stamps if len(times) > TELLING_STEPS]
-    step = usual_step(np.concatenate(telling), np.cumsum([0, *map(len, telling)])) if telling else 0
-    trained = bundle.row_step_ns
+    steps = Steps()
+    for times in stamps:
+        if len(times) > TELLING_STEPS:
+            steps.add(np.diff(times))
+    step, trained = int(steps.quantile(0.5)), bundle.row_step_ns
     if step and trained and not trained / CANDLE_FACTOR < step < trained * CANDLE_FACTOR:
         raise _misfit(bundle, f"{subject} candles of {step / 1e9:g} s", f"candles of {trained / 1e9:g} s")
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kernels.arrays import Floats, Integers
 from pipelines.batches import Batch, WindowLoader
 from pipelines.catalogue import expand
+from pipelines.columns import Column, blocks_of
 from pipelines.errors import DataError
 from pipelines.labels import label_rows
 from pipelines.panel import Panel, WindowSet, load_panel
@@ -25,8 +26,7 @@ from pipelines.weights import class_weights, uniqueness_weights
 from pipelines.window_runs import Parts, WindowRuns
 from stockbot.build import bar_spec
 from stockbot.config import BarsConfig, Config, byte_count, duration_ns
-
-BLOCK_WINDOWS = 65_536  # of which something is worked out at once
+from stockbot.left_out import left_out
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,25 @@ class TrainingSet:
 
     Attributes:
         config: resolved; its `bars` are those of the store.
-        labels: (rows,) float64, log return over the horizon or 1 up / 0 down; NaN where there is none.
+        labels: (rows,) float64, log return over the horizon or 1 up / 0 down; NaN where there is none. Where rows are
+            streamed they are in a file, as the times and prices of the panel are.
         every: all windows, those without a label too, such as moves in the dead zone.
         split: the windows of each part.
         target_scale: standard deviation of the training labels (regression), else 1.0.
         max_gap_ns: longest pause inside a window.
+        left_out: which rows no window holds for want of a value, in words.
     """
 
     config: Config
     panel: Panel | StoredPanel
-    labels: Floats
+    labels: Column
     every: WindowRuns
     split: Parts
     boundaries: Boundaries
     scaler: Scaler
     target_scale: float
     max_gap_ns: int
+    left_out: str = ""
 
     @cached_property
     def matrix(self) -> NDArray[np.float32]:
@@ -61,15 +64,16 @@ class TrainingSet:
         """Labels in natural units of the windows that begin there, (windows,) float64."""
         return np.asarray(self.labels[starts + self.config.windows.lookback - 1])
 
-    def windows(self, runs: WindowRuns, weights: NDArray[np.float32] | None = None) -> WindowSet | StreamedWindows:
+    def windows(self, runs: WindowRuns, weights: Column | None = None) -> WindowSet | StreamedWindows:
         """These windows, with targets in units of `target_scale`.
 
         Args:
-            weights: (rows,), what the window counts whose last row it is.
+            weights: (rows,) float32, what the window counts whose last row it is.
         """
         lookback, horizon = self.config.windows.lookback, self.config.labels.horizon
         if not isinstance(self.panel, StoredPanel):
-            return WindowSet(self.matrix, runs, self._targets(self.labels), lookback, weights)
+            every = None if weights is None else weights[:]
+            return WindowSet(self.matrix, runs, self._targets(self.labels[:]), lookback, every)
         return StreamedWindows(
             self.panel.rows,
             runs,
@@ -88,27 +92,25 @@ class TrainingSet:
         runs, kinds = self.split.train, self.config.training.weights
         if not kinds:
             return self.windows(runs)
-        lookback, rows = self.config.windows.lookback, len(self.panel)
-        weights = np.ones(rows, np.float32)
-        if "class" in kinds:
-            weights *= class_weights(runs, self.labels.astype(np.float32), lookback=lookback)
-        if "uniqueness" in kinds:
-            horizon = self.config.labels.horizon
-            weights *= uniqueness_weights(runs, lookback=lookback, horizon=horizon, rows=rows)
-        return self.windows(runs, weights)
+        lookback, horizon, rows = self.config.windows.lookback, self.config.labels.horizon, len(self.panel)
+        made = {
+            "class": lambda: class_weights(runs, self.labels, lookback=lookback),
+            "uniqueness": lambda: uniqueness_weights(runs, lookback=lookback, horizon=horizon, rows=rows),
+        }
+        blocks = zip(*(made[kind]() for kind in kinds), strict=True)
+        return self.windows(runs, self.panel.kept((np.prod(each, axis=0) for each in blocks), np.float32))
 
-    def batches(self, starts: Integers, size: int) -> Iterator[Batch]:
-        """The windows that begin there, ascending, so many at once; each is to be used before the next is taken."""
-        loader = WindowLoader(self.windows(WindowRuns.of_starts(starts)), batch_size=size, seed=None)
-        return loader.batches()
+    def batches(self, runs: WindowRuns, size: int) -> Iterator[Batch]:
+        """These windows, ascending, so many at once; each is to be used before the next is taken."""
+        return WindowLoader(self.windows(runs), batch_size=size, seed=None).batches()
 
     def decided(self, runs: WindowRuns) -> Iterator[tuple[Integers, NDArray[np.float32]]]:
         """First rows of some windows, and the scaled rows (windows, features) at which they decide, block by block."""
         done = 0
         for piece in self.windows(runs).pieces(None, 0, 0):
-            for begin in range(0, len(piece.runs), BLOCK_WINDOWS):
-                own = piece.starts(begin, min(begin + BLOCK_WINDOWS, len(piece.runs)))
-                starts = runs.starts(done + begin, done + begin + len(own))
+            for part in blocks_of(len(piece.runs)):
+                own = piece.starts(part.start, part.stop)
+                starts = runs.starts(done + part.start, done + part.stop)
                 yield starts, piece.matrix[own + self.config.windows.lookback - 1]
             done += len(piece.runs)
 
@@ -131,12 +133,14 @@ class TrainingSet:
 
     def describe(self) -> dict[str, Any]:
         """Counts and times for the manifest and the log."""
+        known = (self.panel.known[part] for part in blocks_of(len(self.panel)))
+        ends = [(int(times.min()), int(times.max())) for times in known]
         return {
             "rows": len(self.panel),
             "placement": self.placement,
             "symbols": list(self.panel.symbols),
-            "first": iso(self.panel.known.min()),
-            "last": iso(self.panel.known.max()),
+            "first": iso(min(first for first, _ in ends)),
+            "last": iso(max(last for _, last in ends)),
             "validation_start_ns": self.boundaries.validation_ns,
             "test_start_ns": self.boundaries.test_ns,
             "train_windows": len(self.split.train),
@@ -154,7 +158,7 @@ class Labelled:
     """
 
     panel: Panel | StoredPanel
-    labels: Floats
+    labels: Column
     every: WindowRuns
     windows: WindowRuns
     max_gap_ns: int
@@ -167,8 +171,7 @@ def make_training_set(config: Config, store: FeatureStore, boundaries: Boundarie
         boundaries: where time is cut; default: where `split` says.
 
     Raises:
-        DataError: missing features, too few rows, an empty part, training labels of one class, or a scaler that has to
-            see rows which do not fit into memory.
+        DataError: missing features, too few rows, an empty part, or training labels of one class.
     """
     config = with_store_bars(config, store)
     rows = labelled_rows(config, store, expand(config.features))
@@ -194,8 +197,9 @@ def labelled_rows(config: Config, store: FeatureStore, features: list[str]) -> L
         panel = load_panel(store, features)
     lookback, horizon = config.windows.lookback, config.labels.horizon
     every, gap = panel.unbroken(lookback=lookback, horizon=horizon, max_gap_ns=max_gap(config))
-    labels = labels_of_prices(config, panel.close)
-    windows = every.shared_with(WindowRuns.of_rows(np.isfinite(labels)).moved(1 - lookback))
+    labels = panel.kept(_label_blocks(config, panel.close), np.float64)
+    labelled = WindowRuns.of_blocks(np.isfinite(labels[part]) for part in blocks_of(len(labels)))
+    windows = every.shared_with(labelled.moved(1 - lookback))
     if len(windows) == 0:
         raise DataError(
             f"labels: every move lies within labels.dead_zone ({config.labels.dead_zone}): no window is left; "
@@ -215,16 +219,25 @@ def labels_of_prices(config: Config, close: Floats) -> Floats:
     return label_rows(close, labels.objective, horizon=labels.horizon, dead_zone=labels.dead_zone)
 
 
+def _label_blocks(config: Config, close: Column) -> Iterator[Floats]:
+    for part in blocks_of(len(close)):
+        prices = close[part.start : part.stop + config.labels.horizon]
+        yield labels_of_prices(config, prices)[: part.stop - part.start]
+
+
 def fitted_set(config: Config, rows: Labelled, *, split: Parts, boundaries: Boundaries) -> TrainingSet:
     """The parts of a split with the scaler and the scale of targets that its training windows give.
 
     Raises:
-        DataError: training labels of one class, or a training row that is not finite.
+        DataError: training labels of one class, or a value of a feature that is infinite.
     """
     lookback = config.windows.lookback
+    lacking = left_out(rows.panel)
     scaler = rows.panel.fitted_scaler(config.scaler, split.train.rows(lookback))
     scale = _target_scale(config.labels.objective, rows.labels, split.train.moved(lookback - 1))
-    return TrainingSet(config, rows.panel, rows.labels, rows.every, split, boundaries, scaler, scale, rows.max_gap_ns)
+    return TrainingSet(
+        config, rows.panel, rows.labels, rows.every, split, boundaries, scaler, scale, rows.max_gap_ns, lacking
+    )
 
 
 def max_gap(config: Config) -> int | None:
@@ -242,23 +255,25 @@ def with_store_bars(config: Config, store: FeatureStore) -> Config:
     return config.model_copy(update={"bars": BarsConfig(kind=store.bars.kind, size=size)})
 
 
-def spread(labels: Floats, decisions: WindowRuns) -> float:
+def spread(labels: Column, decisions: WindowRuns) -> float:
     """Standard deviation of the labels of some rows, windows of one row each, without a copy of all of them."""
-    blocks = range(0, len(decisions), BLOCK_WINDOWS)
 
     def mean(of: Callable[[Floats], Floats]) -> float:
-        chosen = (labels[decisions.starts(begin, min(begin + BLOCK_WINDOWS, len(decisions)))] for begin in blocks)
-        return sum(float(np.sum(of(block))) for block in chosen) / len(decisions)
+        return sum(float(np.sum(of(block))) for block in _chosen(labels, decisions)) / len(decisions)
 
     middle = mean(lambda block: block)
     return math.sqrt(mean(lambda block: (block - middle) ** 2))
 
 
-def _target_scale(objective: str, labels: Floats, decisions: WindowRuns) -> float:
+def _chosen(labels: Column, decisions: WindowRuns) -> Iterator[Floats]:
+    return (labels[decisions.starts(part.start, part.stop)] for part in blocks_of(len(decisions)))
+
+
+def _target_scale(objective: str, labels: Column, decisions: WindowRuns) -> float:
     if objective == "direction":
-        classes = np.unique(labels[decisions.starts()])
+        classes = set[float]().union(*(np.unique(block).tolist() for block in _chosen(labels, decisions)))
         if len(classes) < 2:
-            only = "up" if classes[0] == 1.0 else "down"
+            only = "up" if 1.0 in classes else "down"
             raise DataError(
                 f"labels: all {len(decisions)} training windows go {only}, expected both directions; "
                 f"use more data, another split, or labels.objective regression"

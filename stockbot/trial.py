@@ -50,10 +50,10 @@ def try_out(
 
 def _metrics(data: TrainingSet, fitted: Fitted) -> dict[str, Any]:
     """Scores on validation windows, as the metrics of a training, and nothing of the test part."""
-    windows = data.split.validation.starts()
-    labels, objective = data.labels_of(windows), data.config.labels.objective
+    windows = data.split.validation
+    labels, objective = data.labels_of(windows.starts()), data.config.labels.objective
     said = predictions(data, OnnxModel(onnx_bytes(fitted.model)), windows, baselines(data))
-    scores = {who: score(each, labels, objective) for who, each in said.items()}
+    scores = {who: score(each[:], labels, objective) for who, each in said.items()}
     part = {"windows": len(windows), **scores.pop(MODEL), "baselines": scores}
     best = fitted.history[fitted.best_epoch - 1]
     return {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch, "keras": best, "validation": part}

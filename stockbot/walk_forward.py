@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.catalogue import expand
-from pipelines.splits import Scheme, iso, walk_forward
+from pipelines.scan import walk_runs
+from pipelines.splits import Scheme, iso
 from pipelines.store import FeatureStore
-from pipelines.window_runs import Parts
+from pipelines.window_runs import WindowRuns
 from stockbot.audit import audited
 from stockbot.baselines import baselines, predictions
 from stockbot.config import Config
@@ -54,31 +55,34 @@ def walk(
     Raises:
         DataError: too few windows. AuditError: something of the future may reach a fold.
     """
-    predicted, told, starts = [], [], []
+    predicted, told, runs = [], [], []
     for number, data in enumerate(_fold_sets(with_store_bars(config, store), store, folds, scheme), start=1):
         audit = audited(data, store, report)
         with tempfile.TemporaryDirectory() as folder:
             model = OnnxModel(onnx_bytes(fit_model(data, Path(folder), device=device, report=report).model))
-        tested = data.all_windows(data.split.test).starts()
+        tested = data.all_windows(data.split.test)
         said = predictions(data, model, tested, baselines(data))
         card = scorecard(data, tested, said, config=config, trials=trials)
         told.append(_told(data, card, audit))
         report(f"fold {number} of {folds}  {_line(told[-1])}")
         predicted.append(said)
-        starts.append(tested)
-    order = np.argsort(np.concatenate(starts))
-    together = {who: np.concatenate([said[who] for said in predicted])[order] for who in predicted[0]}
-    card = scorecard(data, np.concatenate(starts)[order], together, config=config, trials=trials)
+        runs.append(tested)
+    starts = np.concatenate([tested.starts() for tested in runs])
+    order = np.argsort(starts)
+    together = {
+        who: data.panel.kept([np.concatenate([said[who][:] for said in predicted])[order]], np.float64)
+        for who in predicted[0]
+    }
+    card = scorecard(data, WindowRuns.of_starts(starts[order]), together, config=config, trials=trials)
     return Walk(card, tuple(told))
 
 
 def _fold_sets(config: Config, store: FeatureStore, folds: int, scheme: Scheme) -> Iterator[TrainingSet]:
     rows = labelled_rows(config, store, expand(config.features))
     stated = config.split.validation
-    parts = walk_forward(
-        rows.windows.starts(),
-        rows.panel.known,
-        rows.panel.offsets,
+    parts = walk_runs(
+        rows.panel,
+        rows.windows,
         span=config.windows.lookback + config.labels.horizon,
         folds=folds,
         scheme=scheme,
@@ -86,7 +90,7 @@ def _fold_sets(config: Config, store: FeatureStore, folds: int, scheme: Scheme) 
         embargo=config.split.embargo,
     )
     for split, boundaries in parts:
-        yield fitted_set(config, rows, split=Parts.of(split), boundaries=boundaries)
+        yield fitted_set(config, rows, split=split, boundaries=boundaries)
 
 
 def _told(data: TrainingSet, card: Scorecard, audit: dict[str, Any]) -> dict[str, Any]:

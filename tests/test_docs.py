@@ -38,21 +38,21 @@ def test_every_verb_of_the_makefile_named_in_the_docs_exists() -> None:
 def test_the_tree_in_the_readme_is_the_tree() -> None:
     tree = re.search(r"```text\n(kernels/.*?)```", README, re.DOTALL)
     assert tree is not None
-    shown: set[str] = set()
+    shown: list[str] = []
     folder = ""
     for line in tree[1].splitlines():
         name = line.strip().split(" ")[0]
         if not line.startswith(" "):
             folder = name
         elif name.endswith((".py", "/")):
-            shown.add(folder + name)
+            shown.append(folder + name)
     present = {
         f"{package}/{path.name}{'/' if path.is_dir() else ''}"
         for package in ("kernels", "pipelines", "stockbot")
         for path in (ROOT / package).iterdir()
         if path.name not in ("__init__.py", "__main__.py", "__pycache__")
     }
-    assert shown == present
+    assert sorted(shown) == sorted(present)
 
 
 def test_every_reason_is_explained() -> None:

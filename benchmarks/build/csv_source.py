@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.build.job import Job
 from kernels.plain_numbers import INTEGER, NUMBER, read_numbers
-from pipelines.runs import NONE_PLACED, Screen, merged
+from pipelines.quality import NONE_PLACED
+from pipelines.runs import Screen, merged
 from pipelines.schema import SourceHints
 from pipelines.survey import Source, Stamp, look_into, runs_of
 from stockbot.native_memory import keep_freed_memory

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -53,6 +55,25 @@ def run(*arguments: str, out: Path | None = None) -> Usage:
     peak_mb = usage.ru_maxrss / 1024
     written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) if out else 0
     return Usage(usage.ru_utime + usage.ru_stime, wall, peak_mb, written, _object_in(lines))
+
+
+@contextmanager
+def on_processors(count: int) -> Iterator[None]:
+    """What is run in the block has so many processors.
+
+    Raises:
+        BenchError: there are fewer, or the system has no such call.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise BenchError("processes cannot be kept to some processors here: leave `workers` out, or run on Linux")
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < count:
+        raise BenchError(f"expected {count} processors or more, received {len(allowed)}: leave `workers` out")
+    os.sched_setaffinity(0, sorted(allowed)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def emptied(folder: Path) -> Path:

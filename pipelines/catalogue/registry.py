@@ -104,6 +104,12 @@ def expand(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(member for name in names for member in SETS.get(name, (name,))))
 
 
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Three names that were perhaps meant; `rsi` is the beginning of one and has few letters in common with it."""
+    begun = [each for each in known if each.startswith(f"{name}_")]
+    return list(dict.fromkeys([*begun, *difflib.get_close_matches(name, known, n=3, cutoff=0.4)]))[:3]
+
+
 def parse_feature(name: str) -> Feature:
     """The feature that a name states.
 
@@ -113,8 +119,7 @@ def parse_feature(name: str) -> Feature:
     match = _NAME.fullmatch(name)
     family = FAMILIES.get(match[1]) if match else None
     if match is None or family is None:
-        examples = [known.example for known in FAMILIES.values()]
-        near = difflib.get_close_matches(name, [*examples, *SETS], n=3, cutoff=0.4)
+        near = _nearest(name, [*(known.example for known in FAMILIES.values()), *SETS])
         raise DataError(
             f"feature {name!r} is not known; did you mean {' or '.join(near) or ', '.join(SETS)}? "
             "`stockbot-hp features` lists them, `feature_modules` in config.yaml adds your own"

@@ -1,13 +1,14 @@
 """Parquet and Arrow/Feather files."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.feather
-import pyarrow.parquet
+from pyarrow.feather import read_table
+from pyarrow.parquet import ParquetFile
 
-from pipelines.errors import DamagedError, DataError
+from pipelines.errors import DamagedError
 from pipelines.sources.payloads import Format
 from pipelines.sources.table import RawTable, typed_table
 
@@ -17,21 +18,20 @@ def read_columnar(path: Path, kind: Format) -> RawTable:
 
     Raises
     ------
-    DataError : a damaged file, or one without rows.
+    DataError : a damaged file.
     """
     name = "Parquet" if kind == "parquet" else "Arrow/Feather"
     try:
         with path.open("rb") as stream:
-            table = (
-                pyarrow.parquet.ParquetFile(stream).read() if kind == "parquet" else pyarrow.feather.read_table(stream)
-            )
-        frame = pl.from_arrow(table)
+            frame = pl.DataFrame(pl.from_arrow(_read_parquet(stream) if kind == "parquet" else read_table(stream)))
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DamagedError(f"{path}: not a readable {name} file ({reason}); fetch or write it again") from error
-    if not isinstance(frame, pl.DataFrame) or not frame.height:
-        raise DataError(f"{path}: the {name} file has no rows; expected at least one row of data")
     return typed_table(str(path), _plain(frame), name)
+
+
+def _read_parquet(stream: BinaryIO) -> pa.Table:
+    return ParquetFile(stream, page_checksum_verification=True).read()
 
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:

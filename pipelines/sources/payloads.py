@@ -44,10 +44,10 @@ def detect_format(path: Path) -> Format:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not head:
-        raise DataError(f"{path}: the file is empty (0 bytes); {_ACCEPTED}")
+        raise DamagedError(f"{path}: the file is empty (0 bytes); {_ACCEPTED}")
     for magic, name in _UNSUPPORTED:
         if head.startswith(magic):
-            raise DataError(f"{path}: is a {name} file, which is not read; {_ACCEPTED}: convert it first")
+            raise DamagedError(f"{path}: is a {name} file, which is not read; {_ACCEPTED}: convert it first")
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "text")
 
 
@@ -85,7 +85,7 @@ def _zip_members(path: Path) -> list[tuple[str, bytes]]:
             f"{path}: the zip file is damaged, encrypted or truncated ({_one_line(error)}); fetch it again"
         ) from error
     if not names:
-        raise DataError(f"{path}: the zip file holds no file of data; {_ACCEPTED}")
+        raise DamagedError(f"{path}: the zip file holds no file of data; {_ACCEPTED}")
     single = len(names) == 1
     return [(str(path) if single else f"{path}!{name}", data) for name, data in zip(names, contents, strict=True)]
 
@@ -123,11 +123,11 @@ def first_text(origin: str, data: bytes) -> bytes:
     """
     packed = next((kind for magic, kind in (*_MAGIC, *_UNSUPPORTED) if data.startswith(magic)), None)
     if packed is not None:
-        raise DataError(f"{origin}: holds a {packed} file inside the archive; expected text: unpack it first")
+        raise DamagedError(f"{origin}: holds a {packed} file inside the archive; expected text: unpack it first")
     mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
     data = data[len(mark) :]
     if not data or data.isspace():
-        raise DataError(f"{origin}: the file is empty; expected a table of market data")
+        raise DamagedError(f"{origin}: the file is empty; expected a table of market data")
     return data
 
 
@@ -138,12 +138,12 @@ def check_characters(origin: str, data: bytes, offset: int) -> None:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(
+        raise DamagedError(
             f"{origin}: not UTF-8: byte 0x{data[error.start]:02x} at byte offset {error.start + offset}; "
             "expected UTF-8 text: convert the file first (for example with iconv)"
         ) from error
     if b"\x00" in data:
-        raise DataError(f"{origin}: not a text: zero byte at byte offset {data.index(0) + offset}; {_ACCEPTED}")
+        raise DamagedError(f"{origin}: not a text: zero byte at byte offset {data.index(0) + offset}; {_ACCEPTED}")
 
 
 def _one_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 from pipelines.errors import DataError
 from pipelines.quality import FileOrder, parted, repeated_identity, row_findings
 from pipelines.reasons import NON_MONOTONIC, Action
-from pipelines.schema import REJECTED_SCHEMA, SourceHints, empty_rejected
+from pipelines.schema import CANDLE_SCHEMA, REJECTED_SCHEMA, TICK_SCHEMA, SourceHints, empty_rejected
 from pipelines.sources.cadence import measure_steps
 from pipelines.sources.columnar import read_columnar
 from pipelines.sources.columns import ColumnMap, map_columns
@@ -113,6 +113,8 @@ def _refuse_mixed_members(path: Path, parts: list[Part]) -> None:
 def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
     table = unpivot(table)
     mapping = map_columns(table, hints, file_name=plain_stem(path))
+    if table.frame.is_empty():
+        return _without_rows(path, table, mapping)
     table = select_rows(table, mapping, hints)
     times = read_times(path, table, mapping, hints)
     rows = read_values(table, mapping, symbol=symbol_in(path, table, hints), rename=hints.symbol)
@@ -133,6 +135,16 @@ def _read_table(path: Path, table: RawTable, hints: SourceHints) -> Part:
         describe(table, mapping, times, good, order),
         steps,
     )
+
+
+def _without_rows(path: Path, table: RawTable, mapping: ColumnMap) -> Part:
+    """Return what a header with nothing below it is: a day without trades, not damage."""
+    is_candles = "candles" in mapping.flavour
+    schema = CANDLE_SCHEMA if is_candles else TICK_SCHEMA
+    rows = pl.DataFrame(schema={**schema, "_line": pl.Int64, "_file": pl.Categorical})
+    steps = measure_steps(rows, table.origin) if is_candles else pl.DataFrame()
+    described = printable(f"{mapping.flavour}; {table.layout}; {mapping.describe(table.columns)}; no rows")
+    return Part(path, mapping.flavour, rows, empty_rejected(), 0, described, steps)
 
 
 def symbol_in(path: Path, table: RawTable, hints: SourceHints) -> str:

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import DamagedError, DataError
+from pipelines.errors import DamagedError
 from pipelines.schema import SourceHints, empty_rejected
 from pipelines.sources.payloads import Format, check_characters, first_text
 from pipelines.sources.table import RawTable, typed_table
@@ -188,7 +188,7 @@ class _ColumnStream:
         """As `Stream`; read when it is asked for."""
         first = next(self._frames(self._rows.names, HEAD_ROWS), None)
         if first is None:
-            raise DataError(f"{self._path}: the {self._layout} file has no rows; expected at least one row of data")
+            raise DamagedError(f"{self._path}: the {self._layout} file has no rows; expected at least one row of data")
         return typed_table(str(self._path), first, self._layout)
 
     def rows_before(self, position: int, stamp: int) -> int:
@@ -201,9 +201,7 @@ class _ColumnStream:
         names = [self._rows.names[position] for position in positions]
         row = 1 + skipped
         for frame in self._frames(names, BATCH_ROWS, skipped):
-            frame = frame.select(
-                pl.col(name).alias(str(position)) for name, position in zip(names, positions, strict=True)
-            )
+            frame.columns = [str(position) for position in positions]
             lines = pl.int_range(row, row + len(frame), eager=True, dtype=pl.Int64).alias("line")
             yield RawTable(
                 str(self._path), tuple(self._rows.names), frame, lines, self._raw_rows, empty_rejected(), self._layout
@@ -215,7 +213,8 @@ class _ColumnStream:
             for batch in self._rows.batches(names, rows, skipped):
                 frame = pl.from_arrow(batch)
                 if isinstance(frame, pl.DataFrame) and len(frame):
-                    yield frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
+                    has_words = any(dtype in (pl.Categorical, pl.Enum) for dtype in frame.dtypes)
+                    yield frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String)) if has_words else frame
         except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
             raise DamagedError(
                 f"{self._path}: not a readable {self._layout} file ({_one_line(error)[:120]}); fetch or write it again"

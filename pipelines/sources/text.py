@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from kernels.arrays import Floats, Integers
 from kernels.plain_numbers import INTEGER, NUMBER, SKIPPED, read_numbers
-from pipelines.errors import DataError
+from pipelines.errors import DamagedError, DataError
 from pipelines.reasons import MALFORMED_QUOTE, RAGGED_ROW
 from pipelines.schema import EXACT_ALIASES, REJECTED_SCHEMA, SourceHints, empty_rejected
 from pipelines.sources.columns import is_known_name
@@ -27,6 +27,7 @@ _NUMERIC = re.compile(r"^[+-]?(\d[\d.,:/\- TZ+]*|\.\d+)([eE][+-]?\d+)?( ?[AP]M)?
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _KINDS: dict[pl.DataType, int] = {pl.Null(): SKIPPED, pl.Int64(): INTEGER, pl.Float64(): NUMBER}
 _MESSAGE = re.compile(r"^\s*(\d+\s+)?[{\[]")
+_PAGE = re.compile(r"^\s*<(!doctype|html|\?xml)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def read_text(origin: str, data: bytes, hints: SourceHints) -> RawTable:
 
     Raises
     ------
-    DataError : no delimiter, no row below the header, no row that fits the header, or JSON messages.
+    DataError : no delimiter, no row that fits the header; no table at all, as JSON messages or a web page.
     """
     lines = text_lines(data)
     layout, body = _settled(origin, lines, hints)
@@ -89,20 +90,21 @@ def _settled(origin: str, lines: pl.Series, hints: SourceHints) -> tuple[TextLay
     """The layout, and the lines that are rows with their widths: counting these is a tenth of reading a small file."""
     sample = _sample(lines)
     if not sample:
-        raise DataError(f"{origin}: no rows: the file holds only comment lines; expected a table of market data")
+        raise DamagedError(f"{origin}: no rows: the file holds only comment lines; expected a table of market data")
     if _MESSAGE.match(sample[0]):
-        raise DataError(
+        raise DamagedError(
             f"{origin}: holds JSON messages (a raw feed capture), not a table; expected delimited rows: "
             "flatten the capture to CSV first"
         )
+    if _PAGE.match(sample[0]):
+        raise DamagedError(f"{origin}: holds a web page or XML, not a table; expected delimited rows: fetch it again")
     delimiter = _stated_delimiter(origin, sample, hints.delimiter) or _detect_delimiter(origin, sample)
     head = _read_head(origin, lines, delimiter, header=hints.header)
     body = _with_widths(_body(lines[head.start :], head.start + 1), delimiter)
-    if not body.height:
-        what = f"only the header {', '.join(head.names)}" if head.names else "no line of data"
-        raise DataError(f"{origin}: no rows: the file holds {what}; expected at least one row of data")
+    if not body.height and not head.names:
+        raise DamagedError(f"{origin}: no rows: the file holds no line of data; expected a table of market data")
     names = _fitted_names(body, head.names, delimiter)
-    if len(names) < 2 or not _fits(body, len(names)).any():
+    if len(names) < 2 or (body.height and not _fits(body, len(names)).any()):
         raise DataError(
             f"{origin}: line {body['line'][0]} has {body['width'][0]} fields, the header has {len(names)}; expected "
             "rows as wide as the header: name the delimiter with --delimiter, or --no-header"

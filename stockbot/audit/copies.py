@@ -28,31 +28,36 @@ def target_copy(data: TrainingSet) -> Check:
     decision = starts + data.config.windows.lookback - 1
     if len(decision) < LEAST:
         return Check.of("target_copy", f"{len(decision)} training windows, too few to tell", ())
-    problems = list(dict.fromkeys(_problems(data, decision)))
+    nearest = list(_nearest(data, decision))
+    problems = [f"{name} is {ahead} (correlation {found:.4f})" for name, ahead, found in nearest if abs(found) >= COPY]
+    feature, ahead, most = max(nearest, key=lambda one: abs(one[2]))
     seen = f"{len(data.panel.features)} features at {len(decision):,} training windows"
-    return Check.of("target_copy", seen, problems)
+    alike = f"; most alike: {feature} and {ahead}, {most:.2f}"
+    return Check.of("target_copy", seen + alike, dict.fromkeys(problems))
 
 
-def _problems(data: TrainingSet, decision: np.ndarray) -> Iterator[str]:
+def _nearest(data: TrainingSet, decision: np.ndarray) -> Iterator[tuple[str, str, float]]:
+    """For each feature what ahead of it it is most like, and the correlation: by value, by rank, and by its changes."""
     panel, horizon = data.panel, data.config.labels.horizon
     steps = np.unique(np.geomspace(1, horizon, AHEAD).round().astype(np.int64))
     values = panel.at(decision).astype(np.float64)
-    ahead = panel.close[decision[:, None] + steps]
-    moves = np.column_stack([data.labels[decision], np.log(ahead / panel.close[decision, None])])
+    ahead = np.column_stack([panel.close[decision + step] for step in steps])
+    moves = np.column_stack([data.labels[decision], np.log(ahead / panel.close[decision][:, None])])
     names = ["the target", *(f"the log return over {step} rows ahead" for step in steps)]
-    yield from _copies(panel.features, values, names, moves)
-    yield from _copies(panel.features, _ranked(values), names, _ranked(moves))
-    before = panel.close[decision[:, None] + steps - 1]
+    yield from _correlated(panel.features, values, names, moves)
+    yield from _correlated(panel.features, _ranked(values), names, _ranked(moves))
+    before = np.column_stack([panel.close[decision + step - 1] for step in steps])
     changes = values - panel.at(decision - 1)
-    yield from _copies(panel.features, changes, [f"the price {step} rows ahead" for step in steps], ahead - before)
+    yield from _correlated(panel.features, changes, [f"the price {step} rows ahead" for step in steps], ahead - before)
 
 
-def _copies(features: tuple[str, ...], values: Floats, names: list[str], ahead: Floats) -> Iterator[str]:
+def _correlated(
+    features: tuple[str, ...], values: Floats, names: list[str], ahead: Floats
+) -> Iterator[tuple[str, str, float]]:
     found = correlations(values, ahead)
     for column, feature in enumerate(features):
         nearest = int(np.argmax(np.abs(found[column])))
-        if abs(found[column, nearest]) >= COPY:
-            yield f"{feature} is {names[nearest]} (correlation {found[column, nearest]:.4f})"
+        yield feature, names[nearest], float(found[column, nearest])
 
 
 def _ranked(columns: Floats) -> Floats:

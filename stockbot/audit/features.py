@@ -134,12 +134,12 @@ def _differing_rows(panel: AnyPanel, rows: pl.DataFrame, first: int) -> Iterator
     place = slice(first, first + len(rows))
     columns = {"timestamp": panel.timestamp, "last_timestamp": panel.known, "close": panel.close}
     for name, used in columns.items():
-        wrong = np.flatnonzero(used[place] != rows[name].to_physical().to_numpy())
+        ours, stored = used[place], rows[name].to_physical().to_numpy()
+        wrong = np.flatnonzero(ours != stored)
         if len(wrong):
             row = int(wrong[0])
             yield (
-                f"{name} of {panel.row_name(place.start + row)} is {used[place][row]} in training, "
-                f"{rows[name].to_physical()[row]} in the store"
+                f"{name} of {panel.row_name(place.start + row)} is {ours[row]} in training, {stored[row]} in the store"
             )
 
 

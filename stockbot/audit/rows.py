@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.batches import Piece
+from pipelines.columns import blocks_of
 from pipelines.errors import DataError
-from pipelines.scaling import BLOCK_ROWS
 from pipelines.splits import auto_max_gap, iso
 from pipelines.stored_panel import StoredPanel
 from pipelines.window_runs import WindowRuns
@@ -60,7 +60,8 @@ def windows(data: TrainingSet) -> Check:
     again = every - _distinct(list(parts.values()))
     if again:
         problems.append(f"{again:,} windows are in a part twice, or in two parts")
-    return Check.of("windows", f"{every:,} windows of {span} rows, labels included", problems)
+    seen = f"{every:,} windows of {span} rows, labels included" + (f"; {data.left_out}" if data.left_out else "")
+    return Check.of("windows", seen, problems)
 
 
 def labels(data: TrainingSet) -> Check:
@@ -92,7 +93,8 @@ def purge(data: TrainingSet) -> Check:
         problems += _overlaps(data, parts, (before, after), span)
     cuts = {"validation": data.boundaries.validation_ns, "test": data.boundaries.test_ns}
     for part, cut in cuts.items():
-        early = parts[part].first[panel.known[parts[part].first] < cut]
+        begins = np.sort(parts[part].first)
+        early = begins[panel.known[begins] < cut]
         if len(early):
             problems.append(f"{part}: the window at {panel.row_name(int(early[0]))} begins before {iso(cut)}, its cut")
     spans = "  ".join(f"{part} {len(runs):,}" for part, runs in parts.items())
@@ -102,15 +104,12 @@ def purge(data: TrainingSet) -> Check:
 def scaler(data: TrainingSet) -> Check:
     """The scaler is what a fit on the rows of training windows gives, and what scaled all rows that train."""
     panel, given = data.panel, data.windows(data.split.train)
-    held = np.zeros(len(panel), np.bool_)
-    for first, end in zip(given.runs.first, given.runs.ends, strict=True):
-        held[first : end + given.lookback - 1] = True
-    rows = WindowRuns.of_rows(held)
+    rows = given.runs.rows(given.lookback)
     seen = f"{data.config.scaler}, {len(rows):,} training rows of {len(panel):,}"
-    late = np.flatnonzero(held & (panel.known >= data.boundaries.validation_ns))
+    late = (held[panel.known[held] >= data.boundaries.validation_ns] for held in _blocks(rows, len(panel)))
     problems = [
         f"{panel.row_name(int(row))} trains, and validation begins at {iso(data.boundaries.validation_ns)}"
-        for row in late[:1]
+        for row in next(filter(len, late), ())[:1]
     ]
     problems += _fitted_otherwise(data, rows)
     problems += _scaled_otherwise(data)
@@ -128,8 +127,8 @@ def _span(data: TrainingSet) -> int:
 
 def _blocks(runs: WindowRuns, rows: int) -> Iterator[Rows]:
     """First rows of windows, those of a block of rows at a time."""
-    for begin in range(0, rows, BLOCK_ROWS):
-        if len(near := runs.clipped(begin, begin + BLOCK_ROWS)):
+    for part in blocks_of(rows):
+        if len(near := runs.clipped(part.start, part.stop)):
             yield near.starts()
 
 
@@ -203,7 +202,8 @@ def _breaks(data: TrainingSet, begin: int, end: int) -> dict[str, NDArray[np.boo
 def _overlaps(data: TrainingSet, parts: dict[str, WindowRuns], pair: tuple[str, str], span: int) -> Iterator[str]:
     """Where labels of the earlier part end later than EMBARGO rows before the first window of the later one."""
     panel, embargo, (before, after) = data.panel, data.config.split.embargo, pair
-    ends, begins = parts[before].ends + span - 2, parts[after].first  # of runs: the last label, the first window
+    # Of runs: the last label, the first window.
+    ends, begins = np.sort(parts[before].ends) + span - 2, np.sort(parts[after].first)
     for symbol, name in enumerate(panel.symbols):
         first, stop = panel.offsets[symbol : symbol + 2]
         ours = ends[(ends >= first) & (ends < stop)]
@@ -243,14 +243,14 @@ def _scaled_otherwise(data: TrainingSet) -> Iterator[str]:
     panel = data.panel
     for starts, piece, own in _pieces(data, "train"):
         offset = int(starts[0] - own[0])
-        for begin in range(0, len(piece.matrix), BLOCK_ROWS):
-            given = piece.matrix[begin : begin + BLOCK_ROWS]
-            expected = data.scaler.transform(panel.between(offset + begin, offset + begin + len(given)))
+        for part in blocks_of(len(piece.matrix)):
+            given = piece.matrix[part]
+            expected = data.scaler.transform(panel.between(offset + part.start, offset + part.stop))
             wrong = np.argwhere(~((given == expected) | (np.isnan(given) & np.isnan(expected))))
             if len(wrong):
                 row, column = (int(index) for index in wrong[0])
                 yield (
-                    f"{panel.features[column]} of {panel.row_name(offset + begin + row)} reaches the model as "
+                    f"{panel.features[column]} of {panel.row_name(offset + part.start + row)} reaches the model as "
                     f"{given[row, column]:.7g}, but the scaler gives {expected[row, column]:.7g}"
                 )
                 return

@@ -18,6 +18,7 @@ from stockbot.cli.options import (
 )
 
 _NAMED = 4  # files of a line
+_WORKERS = "Symbols built at once; default: half the processors, and all of them with --cluster local."
 
 
 @click.command("build-features")
@@ -41,7 +42,7 @@ _NAMED = 4  # files of a line
 @click.option("--overwrite", is_flag=True, help="Replace a feature store that is there already.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and why; build nothing.")
 @click.option("--strict", is_flag=True, help="Build nothing when a file cannot be read; else it is left out and named.")
-@click.option("--workers", type=click.IntRange(min=1), help="Symbols built at once; default: half the processors.")
+@click.option("--workers", type=click.IntRange(min=1), help=_WORKERS)
 @click.option("--cluster", metavar="ADDRESS", help="Build on a Dask scheduler, tcp://host:8786; `local`: start one.")
 @click.option(
     "--scratch", type=click.Path(path_type=Path), help="Where a store for s3:// is made; default: data/.builds."
@@ -85,7 +86,8 @@ def command(
     require_known_features(config, config_path)
     target = out or Path(config.paths.store)
     if only_plan:
-        _show_plan(plan_features(sources, config, target, replace=overwrite, scratch=scratch), as_json)
+        works, broken = plan_features(sources, config, target, replace=overwrite, strict=strict, scratch=scratch)
+        _show_plan(works, broken, as_json)
         return
     started = time.perf_counter()
     with progress("reading", "files") as reading, progress("building", "ticks") as building:
@@ -119,9 +121,9 @@ def command(
             "skipped": report.skipped,
             "files": report.files,
             "broken": list(report.broken),
+            **({"passed_over": list(map(str, report.passed_over))} if as_json else {}),
             "snapshot": report.store.snapshot,
             "seconds": round(seconds, 3),
-            "rows_per_second": round(report.rows_in / seconds),
             "ticks_per_second": round(report.taken / seconds),
             "peak_rss_mb": peak_rss_mb(),
         },
@@ -135,13 +137,15 @@ def command(
         sys.exit(1)
 
 
-def _show_plan(works: list[dict[str, Any]], as_json: bool) -> None:
+def _show_plan(works: list[dict[str, Any]], broken: list[str], as_json: bool) -> None:
     if not as_json:
         for work in works:
             click.echo(f"{work['symbol']}: {work['up_to_date']} partitions up to date, {_due(work)}")
     due_symbols = sum(work["reason"] is not None for work in works)
     result = {"symbols": len(works), "due": due_symbols, "up_to_date": sum(work["up_to_date"] for work in works)}
-    emit(result | ({"plan": works} if as_json else {}), as_json)
+    emit(result | ({"plan": works, "broken": broken} if as_json else {}), as_json)
+    for problem in broken:
+        click.echo(f"note: {problem}; a build leaves it out", err=True)
 
 
 def _due(work: dict[str, Any]) -> str:

@@ -175,16 +175,18 @@ def progress(description: str, unit: str = "rows") -> Iterator[Callable[..., Non
         yield lambda done, total, note="": None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-               TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[note]}"),
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[told]}"),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=None, rate="", note="")
+        task = bar.add_task(description, total=None, told="")
+        rate = ""
 
         def advance(done: int, total: int, note: str = "") -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "", note=note)
+            nonlocal rate  # what is finished has none any more
+            rate = f" {speed:,.0f}/s" if (speed := bar.tasks[0].speed) else rate
+            told = f"{done:,}/{total:,} {unit}{rate} {note}".rstrip()
+            bar.update(task, completed=done, total=total, told=told)
 
         yield advance

@@ -44,7 +44,7 @@ def command(
     """Append SOURCES to the store, train, compare with the current model, promote or refuse (exit code 1).
 
     Meant for cron: it asks nothing, never overlaps with itself, and logs one line a run. Without new rows it trains
-    nothing. Only a model that beats the simplest guesses on its test windows is promoted.
+    nothing. Only a model that beats the simplest guesses on its test windows beyond chance is promoted.
 
     \b
     Example:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from stockbot.cli.options import (
     artifacts_option,
@@ -19,7 +20,7 @@ from stockbot.cli.options import (
 )
 from stockbot.config import Config
 from stockbot.errors import StockbotError, UsageError
-from stockbot.workers import cluster_position, cluster_text
+from stockbot.workers import cluster_text, own_cluster
 
 if TYPE_CHECKING:
     from stockbot.train import TrainResult
@@ -94,15 +95,20 @@ def command(
     device = options.pop("device")
     run = None
     if resumed is not None:
-        run, config, store = _left(resumed, config_path, artifacts, store, options)
+        run, config, left = _left(resumed, config_path, artifacts, options)
+        store = store or Path(left["store"])
+        is_given = click.get_current_context().get_parameter_source("device") != ParameterSource.DEFAULT
+        device = device if is_given else left["device"]
     else:
         config = resolve_config(config_path, **options)
         require_known_features(config, config_path)
     if scaling:
-        _report_speeds(config, store, as_json)
+        if workers is not None or worker is not None:
+            raise UsageError("--scaling: expected without --workers and --worker, it measures the devices of a machine")
+        _report_speeds(config, store, device, as_json)
         return
     if _joins_others(workers, worker):
-        _assist(config, store, run, as_json)
+        _assist(config, store, device, run, as_json)
         return
     from pipelines.store import FeatureStore
     from stockbot.train import resume, train
@@ -118,9 +124,9 @@ def command(
 
 
 def _left(
-    name: str, config_path: Path | None, artifacts: Path | None, store: Path | None, options: dict[str, Any]
-) -> tuple[Path, Config, Path]:
-    """Folder, settings and store of the run to go on with."""
+    name: str, config_path: Path | None, artifacts: Path | None, options: dict[str, Any]
+) -> tuple[Path, Config, dict[str, Any]]:
+    """Folder, settings and record of the run to go on with."""
     from stockbot.run_folder import CONFIG, find_run, resumable
 
     changed = [flag for flag, value in options.items() if value is not None]
@@ -130,36 +136,41 @@ def _left(
     record = resumable(run)
     config = resolve_config(run / CONFIG)
     require_known_features(config, run / CONFIG)
-    return run, config, store or Path(record["store"])
+    return run, config, record
 
 
 def _joins_others(workers: str | None, worker: int | None) -> bool:
     """Whether this process is one of several and not the first; TensorFlow is told of all by its variable."""
     if workers is None and worker is None:
-        text = os.environ.get("TF_CONFIG", "")
-        return text != "" and cluster_position(text)[0] > 0
+        cluster = own_cluster()
+        return cluster is not None and cluster.worker > 0
     if workers is None or worker is None:
         raise UsageError("--workers and --worker: expected both, the addresses of all and the number of this process")
     os.environ["TF_CONFIG"] = cluster_text(workers.split(","), worker)
     return worker > 0
 
 
-def _report_speeds(config: Config, store: Path | None, as_json: bool) -> None:
+def _report_speeds(config: Config, store: Path | None, device: str, as_json: bool) -> None:
     from pipelines.store import FeatureStore
-    from stockbot.fit.speeds import advice, measure_speeds
+    from stockbot.fit.speeds import advice, fastest, losing, measure_speeds
     from stockbot.training_set import make_training_set
 
-    speeds = measure_speeds(make_training_set(config, FeatureStore.open(store or Path(config.paths.store))))
+    data = make_training_set(config, FeatureStore.open(store or Path(config.paths.store)))
+    speeds = measure_speeds(data, device)
+    told = advice(speeds, config.training.batch_size)
+    if losing(speeds):
+        _say(told)
     rates = {f"{speed.devices}": round(speed.windows_per_second, 1) for speed in speeds}
-    emit({"windows_per_second": rates, "advice": advice(speeds, config.training.batch_size)}, as_json)
+    best = {"fastest": fastest(speeds).devices, "slower": losing(speeds)}
+    emit({"windows_per_second": rates, **best, "advice": told}, as_json)
 
 
-def _assist(config: Config, store: Path | None, run: Path | None, as_json: bool) -> None:
+def _assist(config: Config, store: Path | None, device: str, run: Path | None, as_json: bool) -> None:
     from pipelines.store import FeatureStore
     from stockbot.train import assist
 
     opened = FeatureStore.open(store or Path(config.paths.store))
-    assist(config, opened, run=run, report=_say)
+    assist(config, opened, device=device, run=run, report=_say)
     emit({"sealed_by": "worker 0"}, as_json)
 
 
@@ -174,6 +185,6 @@ def _summary(result: "TrainResult") -> dict[str, Any]:
 
 
 def _say(line: str) -> None:
-    """A line of the log; in red what speaks against the model."""
-    is_bad = "does NOT beat" in line or line.startswith(("FAIL", "audit skipped"))
+    """A line of the log; in red what speaks against it."""
+    is_bad = "does NOT beat" in line or line.startswith(("FAIL", "audit skipped", "WARNING"))
     click.secho(line, err=True, fg="red" if is_bad else None)

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.files import make_folder, write_atomic
+from pipelines.files import make_folder, sha256_bytes, write_atomic
 from stockbot.errors import ArtifactError
 
 FOLDER, LAST = "checkpoints", "last.npz"
+DIGEST_BYTES = 64  # hex digits
 
 Arrays = list[np.ndarray]
 
@@ -108,17 +108,26 @@ class Checkpoints:
                 path.unlink()
 
 
-def _packed(arrays: Arrays, about: Mapping[str, Any]) -> memoryview:
+def _packed(arrays: Arrays, about: Mapping[str, Any]) -> bytes:
+    """A ZIP of arrays with its SHA-256 behind it: the checksums that ZIP has are of its members, not of their names."""
     buffer = io.BytesIO()
     named = {f"{number:04d}": array for number, array in enumerate(arrays)}
     np.savez(buffer, allow_pickle=False, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **named)
-    return buffer.getbuffer()
+    content = buffer.getvalue()
+    return content + sha256_bytes(content).encode()
 
 
 def _unpacked(path: Path) -> tuple[Arrays, dict[str, Any]]:
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            about = json.loads(file["about"].tobytes())
-            return [file[name] for name in sorted(file.files) if name != "about"], about
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path}: no checkpoint can be read from it ({error}); train anew") from error
+        held = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path}: no checkpoint can be read from it: {error.strerror}; train anew") from error
+    content, digest = held[:-DIGEST_BYTES], held[-DIGEST_BYTES:]
+    if sha256_bytes(content).encode() != digest:
+        raise ArtifactError(
+            f"{path}: no checkpoint can be read from it: it was altered or cut, its content does not match the "
+            f"SHA-256 at its end; train anew"
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        about = json.loads(file["about"].tobytes())
+        return [file[name] for name in sorted(file.files) if name != "about"], about

@@ -21,7 +21,7 @@ def may_compile(config: Config, devices: Devices, steps: int) -> bool:
         UsageError: `training.xla` is true and it is not.
     """
     training = config.training
-    possible = devices.replicas == 1 and "CPU" in devices.names[0] and training.accumulate == 1
+    possible = devices.replicas == 1 and devices.kind == "CPU" and training.accumulate == 1
     if training.xla is True and not possible:
         raise UsageError(
             f"training.xla: expected auto or false on {devices.replicas} devices such as {devices.names[0]}, "

@@ -29,7 +29,7 @@ class Feed:
         """
         self.loader, self._devices = loader, devices
         if resident is None:
-            resident = "GPU" in devices.names[0] and devices.workers == 1
+            resident = devices.kind == "GPU" and devices.workers == 1
         self._resident = DeviceBatches(loader, devices.names) if resident else None
         self._ones: dict[int, tf.Tensor] = {}  # by size: to cut them anew takes 2 % of a step
 

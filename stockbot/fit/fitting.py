@@ -1,6 +1,9 @@
 """A training from its data to the files of Keras: puts together devices, loader, step and loop."""
 
 import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,18 +77,12 @@ def fit_model(
     """
     devices = open_devices(device)
     _say(report, str(devices))
-    loop = prepared(data, devices, run)
-    loop.progress, loop.report, loop.on_epoch = progress, report, on_epoch
-    if loop.position.epoch or loop.position.step:
-        _say(report, f"resumed at epoch {loop.position.epoch + 1} step {loop.position.step}")
-    try:
+    with memory_advice(data.config), _others_may_be_lost(devices, run):
+        loop = prepared(data, devices, run)
+        loop.progress, loop.report, loop.on_epoch = progress, report, on_epoch
+        if loop.position.epoch or loop.position.step:
+            _say(report, f"resumed at epoch {loop.position.epoch + 1} step {loop.position.step}")
         loop.run()
-    except tf.errors.ResourceExhaustedError as error:
-        raise StockbotError(_advice(data.config, error)) from error
-    except tf.errors.OpError as error:
-        if devices.workers == 1:
-            raise
-        raise StockbotError(_lost(devices, run, error)) from error
     _say(report, f"input wait {loop.wait_share:.1%} of the time of steps")
     return _exported(loop, folder, {"devices": list(devices.names), "workers": devices.workers, **loop.about})
 
@@ -132,7 +129,7 @@ def _loop(data: TrainingSet, devices: Devices, run: Path | None) -> Loop:
         model = build_model(data.config, len(data.panel.features))
     total = training.epochs * train.loader.steps_per_epoch
     steps = Steps(model, training, devices, metrics=objective(data.config)[1], steps=total)
-    identity = {"replicas": devices.replicas, "windows": [len(windows) for windows in parts]}
+    identity = {"kind": devices.kind, "replicas": devices.replicas, "windows": [len(windows) for windows in parts]}
     checkpoints = None if run is None else Checkpoints(run / CHECKPOINTS, writes=devices.is_chief)
     events = Events(run / EVENTS if run is not None and devices.is_chief else None)
     return Loop(steps, train, validation, training, Position(), checkpoints, events, identity)
@@ -168,18 +165,47 @@ def _exported(loop: Loop, folder: Path, about: dict[str, Any]) -> Fitted:
     return Fitted(model, loop.position.history, best + 1, about)
 
 
+@contextmanager
+def memory_advice(config: Config) -> Iterator[None]:
+    """Say which settings need less memory where there was not enough.
+
+    Raises:
+        StockbotError: in place of what TensorFlow and NumPy raise.
+    """
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise StockbotError(_advice(config, error)) from error
+
+
 def _advice(config: Config, error: Exception) -> str:
     training = config.training
     return (
         f"training: a device has no memory left for batches of {training.batch_size} windows in {training.accumulate} "
-        f"parts ({str(error).partition(chr(10))[0]}); raise training.accumulate for the same model in less memory, use "
+        f"parts ({_line_with('memory|OOM', error)}); raise training.accumulate for the same model in less memory, use "
         f"training.precision mixed_bfloat16 or mixed_float16 on a GPU, or lower training.batch_size or model.lstm_units"
     )
 
 
-def _lost(devices: Devices, run: Path | None, error: Exception) -> str:
-    name = "RUN" if run is None else run.name
-    return (
-        f"training: worker {devices.worker + 1} of {devices.workers} has lost another one "
-        f"({str(error).strip().partition(chr(10))[0]}); start all of them again with --resume {name}"
-    )
+@contextmanager
+def _others_may_be_lost(devices: Devices, run: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        if devices.workers == 1:
+            raise
+        name = "RUN" if run is None else run.name
+        peer = re.search(r"remote target \S*/task:(\d+)", str(error))
+        lost = f"worker {peer[1]}" if peer else "another one"
+        raise StockbotError(
+            f"training: worker {devices.worker} of {devices.workers}, from 0, has lost {lost} "
+            f"({_line_with('aborted by', error)}); start all of them again with --resume {name}"
+        ) from error
+
+
+def _line_with(words: str, error: Exception) -> str:
+    """The line of a message that says what happened; many begin with "Graph execution error:"."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if re.search(words, line, re.IGNORECASE)), lines[0]).strip()

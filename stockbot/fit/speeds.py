@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from stockbot.fit.devices import choose_devices, open_devices
-from stockbot.fit.fitting import prepared
+from stockbot.fit.fitting import memory_advice, prepared
 from stockbot.training_set import TrainingSet
 
 WARM, TIMED = 3, 20  # steps
@@ -20,28 +20,41 @@ class Speed:
     windows_per_second: float
 
 
-def measure_speeds(data: TrainingSet) -> list[Speed]:
+def measure_speeds(data: TrainingSet, wanted: str = "auto") -> list[Speed]:
     """Train a few steps on each number of devices; batches stay as they are set, so that shares become smaller.
+
+    Args:
+        wanted: the devices to take one of, two, and so on, as `open_devices` takes them.
 
     Raises:
         What `fit_model` raises.
     """
-    counts = range(1, len(choose_devices("auto")) + 1)
-    return [Speed(count, _windows_per_second(data, str(count))) for count in counts]
+    names = [name.removeprefix("/device:").lower() for name in choose_devices(wanted)]
+    with memory_advice(data.config):
+        return [Speed(count, _windows_per_second(data, ",".join(names[:count]))) for count in range(1, len(names) + 1)]
+
+
+def fastest(speeds: list[Speed]) -> Speed:
+    """The one to take."""
+    return max(speeds, key=lambda speed: speed.windows_per_second)
+
+
+def losing(speeds: list[Speed]) -> list[int]:
+    """Numbers of devices that are slower than fewer of them."""
+    return [speed.devices for speed in speeds if speed.devices > fastest(speeds).devices]
 
 
 def advice(speeds: list[Speed], batch_size: int) -> str:
     """The number of devices to take, and a warning where more of them are slower."""
-    best = max(speeds, key=lambda speed: speed.windows_per_second)
+    best = fastest(speeds).devices
     if len(speeds) == 1:
         return "one device is visible: nothing to compare"
-    losing = [str(speed.devices) for speed in speeds if speed.devices > best.devices]
-    if not losing:
-        gain = best.windows_per_second / speeds[0].windows_per_second
-        return f"all {best.devices} devices are {gain:.2f} times as fast as one: --devices {best.devices}"
+    if not losing(speeds):
+        gain = speeds[-1].windows_per_second / speeds[0].windows_per_second
+        return f"all {best} devices are {gain:.2f} times as fast as one: --devices {best}"
     return (
-        f"WARNING: {' and '.join(losing)} devices are slower than {best.devices}: each step waits for the sum of the "
-        f"gradients; take --devices {best.devices}, or raise training.batch_size ({batch_size})"
+        f"WARNING: {' and '.join(map(str, losing(speeds)))} devices are slower than {best}: each step waits for the "
+        f"sum of the gradients; take --devices {best}, or raise training.batch_size ({batch_size})"
     )
 
 

@@ -90,6 +90,6 @@ def _require_fit(ingested: Ingested, bundle: Bundle) -> None:
 
 
 def in_force(bundle: Bundle, settings: Config) -> Config:
-    """The model's own configuration, with `live` and `costs` of `settings` where these were stated."""
-    stated = settings.model_fields_set & {"live", "costs"}
+    """The model's own configuration, with `live`, `costs` and `loader` of `settings` where these were stated."""
+    stated = settings.model_fields_set & {"live", "costs", "loader"}
     return bundle.config.model_copy(update={name: getattr(settings, name) for name in stated})

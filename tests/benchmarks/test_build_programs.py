@@ -1,5 +1,6 @@
 """The benchmark of builds: its archive, its programs, and that they compute what we do."""
 
+import os
 import runpy
 import sys
 from dataclasses import replace
@@ -164,3 +165,15 @@ def test_what_is_delivered_are_the_rows_of_the_store(tmp_path: Path, what: str) 
     assert rows.flags.c_contiguous
     expected = [store.read(symbol, store.features).to_numpy() for symbol in store.symbols]
     np.testing.assert_array_equal(rows, np.concatenate(expected))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone keeps a process to processors")
+def test_a_program_can_be_kept_to_one_processor() -> None:
+    allowed = os.sched_getaffinity(0)
+    with processes.on_processors(1):
+        told = processes.run("-c", "import os; print('{\"processors\":', len(os.sched_getaffinity(0)), '}')")
+    assert told.said == {"processors": 1}
+    assert os.sched_getaffinity(0) == allowed
+    more = r"^expected 10000 processors or more, received \d+: leave `workers` out$"
+    with pytest.raises(BenchError, match=more), processes.on_processors(10_000):
+        pass

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines import partitions, runs, streaming, survey
@@ -359,3 +360,81 @@ def test_what_a_worker_needs_and_gives_can_travel(tmp_path: Path, small: None, m
     monkeypatch.undo()
     assert max(sizes) < 30_000
     assert FeatureStore.open(tmp_path / "far").verify() == []
+
+
+@pytest.mark.parametrize("candles", [False, True])
+def test_a_file_with_a_header_alone_is_a_quiet_day(tmp_path: Path, candles: bool) -> None:
+    rows = ticks(200, step_ns=60 * 10**9)
+    if candles:
+        rows = rows.unique("timestamp", maintain_order=True).rename({"price": "open"})
+        rows = rows.with_columns(high="open", low="open", close="open")
+    csv(tmp_path / "in" / "b.csv", rows)
+    alone = build_archive(request(tmp_path / "in", tmp_path / "alone"))
+    csv(tmp_path / "in" / "a.csv", rows[:0])
+    parquet(tmp_path / "in" / "c.parquet", rows[:0])
+    report = build_archive(request(tmp_path / "in", tmp_path / "out"))
+    assert (report.rows_in, list(report.broken)) == (alone.rows_in, [])
+    assert {source["name"]: source["rows_in"] for source in report.store.manifest["sources"]} == {
+        "a.csv": 0, "b.csv": len(rows), "c.parquet": 0
+    }  # fmt: skip
+    same_rows(report.store, alone.store)
+    assert build_archive(request(tmp_path / "in", tmp_path / "out")).skipped == report.partitions
+    assert read_archive([tmp_path / "in"]).rows_in == len(rows)
+
+
+def test_headers_alone_are_no_archive(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        csv(tmp_path / "in" / name, ticks(0))
+    with pytest.raises(DataError, match=r"a\.csv: no rows below its header, or in any other file; expected at least"):
+        build_archive(request(tmp_path / "in", tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n\n", b"# a note\n", b"timestamp,pr\xefce\n1,2\n", b"timestamp,price\n1,\x00\n", b'{"error": 429}\n',
+     b"<html><body>404, not found</body></html>\n", b"\x28\xb5\x2f\xfd zstd"],
+)  # fmt: skip
+def test_a_file_that_no_setting_mends_is_left_out_and_named(tmp_path: Path, data: bytes) -> None:
+    csv(tmp_path / "in" / "a.csv", ticks(200))
+    alone = build_archive(request(tmp_path / "in", tmp_path / "alone"))
+    (tmp_path / "in" / "b.csv").write_bytes(data)
+    with pytest.raises(DataError, match=r"b\.csv: "):
+        build_archive(request(tmp_path / "in", tmp_path / "strict", strict=True))
+    report = build_archive(request(tmp_path / "in", tmp_path / "out"))
+    same_rows(report.store, alone.store)
+    assert [problem.startswith(f"{tmp_path}/in/b.csv: ") for problem in report.broken] == [True]
+    assert [name for name, _ in report.described] == ["a.csv"]
+
+
+def test_a_page_of_parquet_that_its_checksum_denies_is_damage(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "in" / "a.parquet", ticks(200))
+    frame = pl.read_parquet(path).to_arrow()
+    pq.write_table(frame, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = bytearray(path.read_bytes())
+    data[600] ^= 1  # in the times
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet file .*CRC"):
+        build_archive(request(tmp_path / "in", tmp_path / "out"))
+
+
+def test_a_symbol_too_long_to_name_a_file_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    rows = ticks(100)
+    csv(tmp_path / "in" / "a.csv", rows.with_columns(symbol=pl.lit("S" * 213)))
+    assert build_archive(request(tmp_path / "in", tmp_path / "out")).store.symbols == ["S" * 213]
+    csv(tmp_path / "in" / "b.csv", rows.with_columns(pl.col("timestamp") + 10**15, symbol=pl.lit("\u00fc" * 40)))
+    with pytest.raises(
+        DataError, match=r"b\.csv: a symbol of 40 characters, '\u00fc{40}' .*, is too long to name a file; "
+    ):
+        build_archive(request(tmp_path / "in", tmp_path / "other"))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("note", ["", "of some words that make lines long"])
+def test_how_many_rows_a_large_text_has_is_foretold(tmp_path: Path, note: str) -> None:
+    rows = ticks(60_000, step_ns=10**9).with_columns(note=pl.lit(note))
+    csv(tmp_path / "in" / "a.csv", rows)
+    told: list[int] = []
+    build_archive(
+        request(tmp_path / "in", tmp_path / "out", advanced=lambda done, total, partitions: told.append(total))
+    )
+    assert told[0] == pytest.approx(len(rows), rel=0.03)

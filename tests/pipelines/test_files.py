@@ -1,5 +1,6 @@
 """What becomes visible is whole, and what was there is never lost."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import DataError
-from pipelines.files import canonical_json, make_folder, publish_folder, read_json, staging_beside, write_atomic
+from pipelines.files import (
+    HashedFile,
+    canonical_json,
+    lines_json,
+    make_folder,
+    publish_folder,
+    read_json,
+    sha256_bytes,
+    staging_beside,
+    write_atomic,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -146,3 +157,51 @@ def test_json_has_one_form_and_refuses_what_is_none(tmp_path: Path) -> None:
         read_json(tmp_path / "bad.json")
     with pytest.raises(DataError, match=r"none\.json: no such file"):
         read_json(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("sizes", [[5], [2_000] * 9, [30_000, 1]])
+def test_a_hashed_file_is_as_long_as_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int]
+) -> None:
+    monkeypatch.setattr("pipelines.files.RESERVED", 8_192)  # what is reserved beyond the end is given back
+    data = [bytes([number]) * size for number, size in enumerate(sizes)]
+    file = HashedFile(tmp_path)
+    for piece in data:
+        file.write(piece)
+    file.publish("file")
+    assert (tmp_path / "file").read_bytes() == b"".join(data)
+    assert (file.size, file.sha256) == (sum(sizes), sha256_bytes(b"".join(data)))
+
+
+def test_a_file_whose_space_cannot_be_reserved_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipelines.files.RESERVED", 4)
+    monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    file = HashedFile(tmp_path)
+    file.write(b"more than that")
+    file.publish("file")
+    assert (tmp_path / "file").read_bytes() == b"more than that"
+
+
+def test_json_in_lines_is_the_value_with_an_item_a_line() -> None:
+    value = {"b": [{"x": 1, "a": [1, 2]}, {}], "a": "é", "c": [], "d": {"e": []}, "f": None}
+    text = lines_json(value)
+    assert json.loads(text) == value
+    assert text.decode("ascii").splitlines() == [
+        "{",
+        '  "a": "\\u00e9",',
+        '  "b": [',
+        '    {"a": [1, 2], "x": 1},',
+        "    {}",
+        "  ],",
+        '  "c": [],',
+        '  "d": {"e": []},',
+        '  "f": null',
+        "}",
+    ]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        lines_json({"a": float("nan")})

@@ -1,7 +1,9 @@
 """What belongs to an archive: each file once, data and not what lies beside it, trades told by their ids."""
 
+import errno
 import gzip
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -102,3 +104,53 @@ def test_documents_in_a_zip_are_passed_over_and_named(tmp_path: Path) -> None:
     found = read_archive([path])
     assert found.rows_in == 2
     assert found.sources[0].description.endswith("; passed over: A/README.md, LICENSE")
+
+
+def test_files_of_unknown_endings_are_passed_over_and_named(tmp_path: Path) -> None:
+    data, packed = _file(tmp_path / "A.csv"), _file(tmp_path / "more" / "A.csv.zst")
+    _file(tmp_path / ".hidden.zst")
+    _file(tmp_path / "_more" / "A.csv.zst")
+    found = read_archive([tmp_path])
+    assert ([report.path for report in found.sources], found.passed_over) == ([data], [packed])
+    with pytest.raises(DataError, match=r"holds no market data, .* \(A\.csv\.zst, \.\.\.\); expected files .* \.csv"):
+        expand_sources([tmp_path / "more"])
+
+
+def test_linked_folders_are_entered_and_none_twice(tmp_path: Path) -> None:
+    year = _file(tmp_path / "old" / "2019.csv")
+    _file(tmp_path / "ticks" / "2020.csv", TRADES.replace("16", "17"))
+    (tmp_path / "ticks" / "2019").symlink_to(year.parent)
+    (tmp_path / "ticks" / "loop").symlink_to(tmp_path / "ticks")
+    names = [str(path.relative_to(tmp_path)) for path in expand_sources([tmp_path / "ticks"])]
+    assert names == ["ticks/2019/2019.csv", "ticks/2020.csv"]
+
+
+def test_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    _file(tmp_path / "A.csv")
+    (tmp_path / "notes").symlink_to("nowhere")
+    assert expand_sources([tmp_path]) == [tmp_path / "A.csv"]
+    (tmp_path / "B.csv").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"B\.csv: a link to no file; .* mend the link, or remove it"):
+        expand_sources([tmp_path])
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _file(tmp_path / "A.csv")
+    _file(tmp_path / "locked" / "B.csv")
+    listed = os.scandir
+
+    def scandir(folder: str) -> object:  # rights do not keep root out
+        if str(folder).endswith("locked"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"locked: cannot be read: Permission denied; check the folder and its rights"):
+        expand_sources([tmp_path])
+
+
+@pytest.mark.parametrize(("name", "told"), [(b"caf\xe9.csv", r"caf\?\.csv"), (b"a\nb.csv", r"a\?b\.csv")])
+def test_a_name_that_no_line_of_text_holds_is_refused(tmp_path: Path, name: bytes, told: str) -> None:
+    path = _file(tmp_path / os.fsdecode(name))
+    with pytest.raises(DataError, match=rf"{told}: its name has control characters, or bytes .*: rename it"):
+        expand_sources([path])

@@ -33,7 +33,8 @@ def _file(folder: Path, data: bytes, name: str = "X.csv") -> Path:
     [
         (b"", "empty (0 bytes)"),
         (b"\n \n", "the file is empty"),
-        (b"time,price\n", "no rows: the file holds only the header time, price"),
+        (b"time,price\n", "no rows below its header, or in any other file"),
+        (b"<!DOCTYPE html>\n<html>404, not found</html>\n", "holds a web page or XML"),
         (b"\xef\xbb\xbf# a\n# b\n", "only comment lines"),
         (b"word\nother\n", "no delimiter found in 'word'"),
         (b'{"p": 1}\n', "JSON messages"),

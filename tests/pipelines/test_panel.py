@@ -62,3 +62,6 @@ def test_a_feature_that_the_store_lacks_is_named(tmp_path: Path) -> None:
     store = make_store(tmp_path, {"AAA": wave(20)}, ["logret_1"])
     with pytest.raises(DataError, match=r"lacks rsi_wilder_14; it holds logret_1: build it again"):
         load_panel(store, ["logret_1", "rsi_wilder_14"])
+    many = [f"rsi_wilder_{window}" for window in range(2, 160)]
+    with pytest.raises(DataError, match=r"lacks rsi_wilder_2, .*, rsi_wilder_9 and 150 more; it holds logret_1: build"):
+        load_panel(store, many)

@@ -57,11 +57,19 @@ def test_a_tick_gives_back_its_value_and_a_bar_of_ticks_does_not(store: FeatureS
 
 @pytest.mark.parametrize("rows", [1, 2, 30, 5000])
 def test_pieces_end_at_rows_in_order_and_the_last_holds_the_last_row(rows: int) -> None:
-    ends = cuts(rows)
+    ends = cuts(wave(rows))
     assert ends == sorted(set(ends))
     assert ends[-1] == rows
     assert ends[0] >= 1
     assert np.count_nonzero(np.diff([0, *ends]) == 1) >= min(rows, 20)
+
+
+def test_the_future_is_cut_off_before_the_largest_moves() -> None:
+    close = wave(5000)
+    jumps = [700, 2100, 4999]
+    for row in jumps:
+        close[row:] *= 1.2
+    assert set(jumps) <= set(cuts(close))
 
 
 def test_bits_differ_where_values_or_signs_do_and_nan_is_nan() -> None:

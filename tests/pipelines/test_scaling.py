@@ -31,6 +31,21 @@ def test_json_and_pickle_equal_scikit_learn_to_the_bit(rows: np.ndarray, kind: S
     assert unpickled.inverse_transform(expected).tobytes() == fitted.inverse_transform(expected).tobytes()
 
 
+@given(arrays(np.float32, st.tuples(st.integers(1, 30), st.just(3)), elements=NUMBERS))
+def test_the_robust_scaler_of_columns_is_that_of_rows_to_the_bit(rows: np.ndarray) -> None:
+    names = ["a", "b", "c"]
+    expected = Scaler.fit(rows, names, kind="robust")
+    found = Scaler.fit_columns(np.ascontiguousarray(rows.T), names)
+    assert found.to_json() == expected.to_json()
+
+
+@pytest.mark.parametrize(("column", "message"), [([], "no training rows"), ([1.0, np.inf], "b of training row 1 is")])
+def test_a_column_that_cannot_be_fitted_is_named(column: list[float], message: str) -> None:
+    good = np.ones(len(column), np.float32)
+    with pytest.raises(DataError, match=message):
+        Scaler.fit_columns([good, np.array(column, np.float32)], ["a", "b"])
+
+
 @pytest.mark.parametrize("kind", ["standard", "robust"])
 def test_a_column_that_never_moves_scales_to_zero(kind: ScalerKind) -> None:
     rows = np.column_stack([np.full(50, 3.0), np.arange(50.0)])

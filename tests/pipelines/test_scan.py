@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
-from pipelines.labels import label_rows
 from pipelines.panel import Panel, load_panel, panel_windows
 from pipelines.row_groups import StoredRows
 from pipelines.scan import Scan, boundaries_of, scan, split_runs
-from pipelines.splits import Cut, auto_max_gap, auto_max_gap_of, split_windows, temporal_boundaries, usual_step
-from pipelines.steps import Steps
+from pipelines.splits import Cut, split_windows, temporal_boundaries
 from pipelines.store import FeatureStore
 from pipelines.window_runs import WindowRuns
 from tests.pipelines.row_stores import FEATURES, MINUTE, gapped_store
@@ -49,7 +47,7 @@ def test_rows_are_those_of_the_panel(store: FeatureStore, panel: Panel) -> None:
     rows = StoredRows(store, FEATURES)
     assert len(rows) == len(panel.matrix)
     assert rows.offsets.tolist() == panel.offsets.tolist()
-    assert scan(rows, max_gap_ns=None).known.tolist() == panel.known.tolist()
+    assert scan(rows, max_gap_ns=None).known[:].tolist() == panel.known.tolist()
     for begin, end in ((0, len(rows)), (3, 4), (6, 8), (95, 140)):
         blocks = list(rows.blocks(begin, end, ["timestamp", "rsi_wilder_5"]))
         assert next(first for first, _ in blocks) == begin
@@ -66,7 +64,7 @@ def test_a_bar_that_was_still_open_is_no_row(tmp_path: Path) -> None:
     rows = StoredRows(store, FEATURES)
     assert len(rows) == len(panel.matrix) == sum(len(store.read(symbol)) - 1 for symbol in store.symbols)
     found = scan(rows, max_gap_ns=None)
-    assert found.known.tolist() == panel.known.tolist()
+    assert found.known[:].tolist() == panel.known.tolist()
     assert (
         found.windows(3, 1).starts().tolist()
         == panel_windows(panel, lookback=3, horizon=1, max_gap_ns=None)[0].tolist()
@@ -80,18 +78,6 @@ def test_no_window_spans_two_sessions(store: FeatureStore, panel: Panel, monkeyp
     found = scan(StoredRows(store, FEATURES), max_gap_ns=None).windows(5, 2).starts()
     assert found.tolist() == starts.tolist()
     assert len(found) < len(panel_windows(panel, lookback=5, horizon=2, max_gap_ns=None)[0])
-
-
-@pytest.mark.parametrize("horizon", [1, 3, 20])
-def test_windows_without_a_label_are_left_out(store: FeatureStore, panel: Panel, horizon: int) -> None:
-    def labels(close: np.ndarray) -> np.ndarray:
-        return label_rows(close, "direction", horizon=horizon, dead_zone=5e-3)[:, None]
-
-    starts, _ = panel_windows(panel, lookback=5, horizon=horizon, max_gap_ns=None)
-    kept = starts[np.isfinite(labels(panel.close)[starts + 4, 0])]
-    found = scan(StoredRows(store, FEATURES), max_gap_ns=None, horizon=horizon, labels=labels)
-    assert found.windows(5, horizon).starts().tolist() == kept.tolist()
-    assert 0 < len(kept) < len(starts)
 
 
 @pytest.mark.parametrize(("validation", "test"), [(0.15, 0.15), (0.3, 0.01), (0.2, "2024-01-01T00:02:00")])
@@ -128,26 +114,12 @@ def test_boundaries_of_any_times_are_those_of_the_list(data: st.DataObject) -> N
     offsets = np.cumsum([0, *lengths])
     windows = WindowRuns.of_counts(offsets[:-1], np.array(lengths) - 2)
     cuts = {"validation": data.draw(st.floats(0.01, 0.6)), "test": data.draw(st.floats(0.01, 0.6))}
-    found = Scan(windows, None, known, offsets, 0)
+    found = Scan(windows, known, known, known, offsets, 0)
     told = [
         told_by(lambda: temporal_boundaries(windows.starts(), known, span=3, **cuts)),
         told_by(lambda: boundaries_of(found, windows, span=3, **cuts)),
     ]
     assert told[0] == told[1]
-
-
-@given(steps=st.lists(st.integers(0, 10**12), max_size=60))
-def test_counted_steps_give_the_gap_of_the_list(steps: list[int]) -> None:
-    stamps = np.cumsum([0, *steps])
-    positive = [step for step in steps if step > 0]
-    expected = max(300 * SECOND, int(10 * np.quantile(positive, 0.9))) if positive else 300 * SECOND
-    assert auto_max_gap(stamps, np.array([0, len(stamps)])) == expected
-    counted = Steps()
-    for begin in range(0, len(stamps) - 1, 3):
-        counted.add(stamps[begin : begin + 4])
-    assert auto_max_gap_of(counted) == expected
-    if positive:
-        assert usual_step(stamps, np.array([0, len(stamps)])) == int(np.median(positive))
 
 
 def test_a_lookback_longer_than_every_stretch_is_named(store: FeatureStore) -> None:

@@ -157,6 +157,7 @@ def test_a_value_that_is_not_finite_once_scaled_is_named(tmp_path: Path) -> None
     streamed = StreamedWindows(
         world.rows, world.memory.runs, lookback=LOOKBACK, horizon=HORIZON, scaler=tiny, targets=targets
     )
+    streamed.require_finite(FEATURES, str)
     with pytest.raises(DataError, match=r"rsi_wilder_5 of AAA at 2024-01-01T00:00:05Z is inf, expected a finite num"):
         copied(WindowLoader(streamed, batch_size=8, seed=None))
 
@@ -184,7 +185,7 @@ def test_a_scaler_sees_the_rows_of_windows_once(tmp_path: Path, group: int) -> N
     starts = world.memory.runs.starts()[10:-40]
     rows = covered_rows(starts, LOOKBACK, len(world.rows))
     panel = load_panel(world.store, FEATURES)
-    blocks = list(world.rows.held_by(WindowRuns.of_starts(starts), LOOKBACK))
+    blocks = list(world.rows.held_by(WindowRuns.of_starts(starts), LOOKBACK, FEATURES))
     np.testing.assert_array_equal(np.concatenate(blocks), panel.matrix[rows])
     fitted = Scaler.fit_blocks(blocks, FEATURES)
     expected = Scaler.fit(panel.matrix[rows], FEATURES)

@@ -146,8 +146,13 @@ def test_other_settings_are_refused_unless_the_store_may_be_replaced(asked: Requ
     other = dataclasses.replace(asked, bars=BarSpec("tick", 5))
     with pytest.raises(DataError, match="holds a feature store made with other bars; give --overwrite"):
         build_archive(other)
-    with pytest.raises(DataError, match="made with other hints"):
+    with pytest.raises(DataError, match=r"made with other hints; .* \(timezone is None there, 'UTC' asked\)$"):
         build_archive(dataclasses.replace(asked, hints=SourceHints(timezone="UTC")))
+    hints = SourceHints(columns={"volume": "qty", "price": "p", "bid": "b", "ask": "a"})
+    with pytest.raises(
+        DataError, match=r"\(ask is None there, 'a' asked; bid is .*; price is None there, 'p' asked\)$"
+    ):
+        build_archive(dataclasses.replace(asked, hints=hints))
     build_archive(dataclasses.replace(other, replace=True))
     equals_a_rebuild(other, tmp_path)
 

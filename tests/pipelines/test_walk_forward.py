@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import DataError
+from pipelines.scan import Scan, walk_runs
 from pipelines.splits import Boundaries, Scheme, Split, walk_forward
+from pipelines.window_runs import WindowRuns
 from tests.pipelines.test_splits import Rows
 
 SCHEMES = get_args(Scheme)
@@ -40,6 +42,20 @@ def markets(draw: st.DrawFn) -> Rows:
     return Rows(
         np.concatenate(times), np.cumsum([0, *lengths]), finite, draw(st.integers(1, 3)), draw(st.integers(1, 3))
     )
+
+
+@given(markets(), st.integers(1, 4), st.sampled_from(SCHEMES), st.integers(0, 3))
+def test_windows_that_are_counted_are_parted_as_those_that_are_listed(
+    rows: Rows, folds: int, scheme: Scheme, embargo: int
+) -> None:
+    windows = WindowRuns.of_starts(rows.starts())
+    found = Scan(windows, rows.time, rows.time, rows.time, rows.offsets, 0)
+    expected = folds_of(rows, folds, scheme, embargo)
+    received = walk_runs(found, windows, span=rows.span, folds=folds, scheme=scheme, validation=0.3, embargo=embargo)
+    assert [boundaries for _, boundaries in received] == [boundaries for _, boundaries in expected]
+    for (parts, _), (split, _) in zip(received, expected, strict=True):
+        for name, runs in vars(parts).items():
+            np.testing.assert_array_equal(runs.starts(), getattr(split, name))
 
 
 @given(markets(), st.integers(1, 3), st.sampled_from(SCHEMES), st.integers(0, 3))

@@ -25,6 +25,15 @@ def test_the_windows_within_rows_count_from_there(starts: set[int], begin: int, 
     assert runs.within(begin, begin + length).starts().tolist() == inside
 
 
+@given(marks=st.lists(st.lists(st.booleans(), max_size=8), max_size=6))
+def test_marked_rows_that_come_in_blocks_are_those_of_one_mask(marks: list[list[bool]]) -> None:
+    whole = np.array([mark for block in marks for mark in block], np.bool_)
+    found, expected = WindowRuns.of_blocks(np.array(block, np.bool_) for block in marks), WindowRuns.of_rows(whole)
+    assert (found.first.tolist(), found.before.tolist()) == (expected.first.tolist(), expected.before.tolist())
+    begin = len(whole) // 3
+    np.testing.assert_array_equal(found.marked(begin, len(whole)), whole[begin:])
+
+
 @given(starts=starts_lists, data=st.data())
 def test_a_stretch_is_had_alone(starts: list[int], data: st.DataObject) -> None:
     begin = data.draw(st.integers(0, len(starts)))

@@ -46,6 +46,16 @@ def complete_bar_update(state, label, last, x, out):
         out[row] = x[found] / x[row] - 1.0
 
 
+@njit(nogil=True, error_model="numpy")
+def jump_update(state, x, out):
+    """The last change of the price, but for the rows before its largest moves, which it tells."""
+    for row in range(len(x)):
+        out[row] = x[row] / state[0] - 1.0 if state[0] > 0.0 else 0.0
+        if row + 1 < len(x) and abs(x[row + 1] / x[row] - 1.0) > 0.05:
+            out[row] = x[row + 1] / x[row] - 1.0
+        state[0] = x[row]
+
+
 def reference_state():
     """Bars of another market: their begins, then their closes, which only come at their ends."""
     begins = 1_704_067_200_000_000_000 + np.arange(400) * 1_000_000_000
@@ -76,6 +86,7 @@ feature("leak_normalised", "normalised by what follows")(lambda: kernel(normalis
 feature("leak_join", "joined with the bar under way")(
     lambda: kernel(complete_bar_update, 3)(bars.timestamp, bars.last_timestamp, bars.close)
 )
+feature("leak_jump", "the largest moves beforehand")(lambda: kernel(jump_update, 1)(bars.close))
 feature("leak_reference", "joined with another market")(
     lambda: kernel(reference_update, 1, reference_state)(bars.timestamp)
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,22 +82,47 @@ def test_a_feature_that_looks_forward_is_named(tmp_path: Path, feature: str, che
 
 
 @pytest.mark.usefixtures("leaky")
+def test_a_feature_that_looks_forward_only_where_it_pays_is_named(tmp_path: Path) -> None:
+    """Two rows of 4,000 know what comes: a cut at random meets one of them in a few audits of a hundred."""
+    features = ["logret_1", "leak_jump"]
+    price = wave(4000)
+    price[1234:], price[3210:] = price[1234:] * 1.2, price[3210:] * 0.8
+    store = make_store(tmp_path / "store", {"AAA": price}, features)
+    failed = checked(make_training_set(tiny_config(features=features), store), store)
+    assert [("leak_jump" in problem, "it looks forward" in problem) for problem in failed["truncation"]] == [
+        (True, True)
+    ]
+
+
+def store_of_vendor(folder: Path, price: np.ndarray, volume: np.ndarray) -> FeatureStore:
+    """Ticks with a column as somebody else filled it."""
+    lines = [f"{1_704_067_200 + row},AAA,{price[row]},{volume[row]}" for row in range(len(volume))]
+    (folder / "ticks.csv").write_text("timestamp,symbol,price,volume\n" + "\n".join(lines) + "\n")
+    rows, plan = read_archive([folder / "ticks.csv"], SourceHints()), FeaturePlan(["logret_1", "volume_now"])
+    return build_store(rows, bars=BarSpec("none", 1), plan=plan, out=folder / "store", config_text="").store
+
+
+@pytest.mark.usefixtures("leaky")
 def test_a_column_of_the_archive_that_is_the_next_price_is_a_copy(tmp_path: Path) -> None:
     """A vendor's file, wrong before it came here: only what the values say can tell."""
     price = wave(300)
-    lines = [f"{1_704_067_200 + row},AAA,{price[row]},{price[row + 1]}" for row in range(299)]
-    (tmp_path / "ticks.csv").write_text("timestamp,symbol,price,volume\n" + "\n".join(lines) + "\n")
-    features = ["logret_1", "volume_now"]
-    store = build_store(
-        read_archive([tmp_path / "ticks.csv"], SourceHints()),
-        bars=BarSpec("none", 1),
-        plan=FeaturePlan(features),
-        out=tmp_path / "store",
-        config_text="",
-    ).store
-    failed = checked(make_training_set(tiny_config(features=features), store), store)
+    store = store_of_vendor(tmp_path, price[:-1], price[1:])
+    failed = checked(make_training_set(tiny_config(features=["logret_1", "volume_now"]), store), store)
     assert list(failed) == ["target_copy"]
     assert failed["target_copy"] == ("volume_now is the price 1 rows ahead (correlation 1.0000)",)
+
+
+@pytest.mark.usefixtures("leaky")
+def test_what_is_most_like_the_future_is_told_when_it_is_no_copy(tmp_path: Path) -> None:
+    """The same, blurred: it may be honest, and whoever reads the table knows better than a bound."""
+    price = 100.0 * np.exp(np.random.default_rng(0).normal(0.0, 1e-3, 301).cumsum())
+    blurred = price[1:] + np.random.default_rng(1).normal(0.0, 0.03, 300)
+    store = store_of_vendor(tmp_path, price[:-1], blurred)
+    found = audit(make_training_set(tiny_config(features=["logret_1", "volume_now"]), store), store)
+    assert found.passed
+    assert re.search(
+        r"training windows; most alike: volume_now and the price 1 rows ahead, 0\.9\d$", found.checks[-1].seen
+    )
 
 
 def scaler_of_all_rows(data: TrainingSet) -> TrainingSet:

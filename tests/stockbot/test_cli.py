@@ -3,12 +3,14 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from stockbot.cli.options import progress
 from tests.pipelines.test_build import write_ticks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +44,8 @@ def test_build_prints_the_balance_and_one_json_object(tmp_path: Path) -> None:
     other = stockbot("build-features", "ticks.csv", "--out", "store", "--bars", "none", cwd=tmp_path)
     assert other.returncode == 1
     assert other.stderr == (
-        "error: store: holds a feature store made with other bars; give --overwrite to replace it, or another --out\n"
+        "error: store: holds a feature store made with other bars; give --overwrite to replace it, or another --out "
+        "(kind is 'time' there, 'none' asked; size is 60000000000 there, 1 asked)\n"
     )
 
 
@@ -55,8 +58,19 @@ def test_build_prints_what_was_found_in_the_rows(tmp_path: Path) -> None:
     assert "rows in 6,001 = rows out 6,000 + quarantined 1" in lines
     assert any(line.startswith("non_positive_price quarantine 1 1 2023-11-14 22:13") for line in lines), lines
     assert any(line.startswith("gaps longer than 0:00:03: 5,998; the longest, AAA until 2023-11-1") for line in lines)
+    assert any(line.endswith(" ticks.csv: line 6") for line in lines), lines
     quiet = stockbot("build-features", "ticks.csv", "--out", "store", "--json", cwd=tmp_path)
     assert len(quiet.stdout.splitlines()) == 1
+
+
+def test_a_narrow_terminal_shows_every_reason_and_day_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ticks(tmp_path / f"{'long' * 20}.csv", 0, 3000)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which makes a terminal of any output
+    monkeypatch.setenv("COLUMNS", "80")
+    done = stockbot("build-features", ".", "--out", "store", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    row = next(line for line in done.stdout.splitlines() if line.startswith(" non_positive_price "))
+    assert row.split()[:6] == ["non_positive_price", "quarantine", "1", "1", "2023-11-14", "2023-11-14"]
 
 
 @pytest.mark.parametrize(
@@ -178,13 +192,47 @@ def test_the_same_command_brings_a_store_up_to_date_and_says_so(tmp_path: Path) 
     ]
 
 
+def test_what_a_folder_holds_beside_data_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ticks").mkdir()
+    write_ticks(tmp_path / "ticks" / "a.csv", 0, 500)
+    for number in range(5):
+        (tmp_path / "ticks" / f"{number}.csv.xz").write_bytes(b"\xfd7zXZ")
+    lines = stockbot("build-features", "ticks", "--out", "store", cwd=tmp_path).stdout.splitlines()
+    assert lines[1:5] == [
+        *(f"ticks/{number}.csv.xz: passed over, no market data by its name" for number in range(3)),
+        "... and 2 more files",
+    ]
+    done = stockbot("build-features", "ticks", "--out", "store", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["passed_over"] == [f"ticks/{number}.csv.xz" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        (["--column", "prise=last"], "source.columns: unknown value 'prise'; expected one of timestamp, date"),
+        (["--delimiter", "xx"], "source.delimiter: expected one character that no cell begins with, received 'xx'"),
+        (["--timezone", "Mars"], "--timezone Mars: unknown time zone; expected an IANA name such as America/New_York"),
+        (["--calendar", "MARS"], "source.calendar: "),
+    ],
+)
+def test_a_hint_that_makes_no_sense_is_wrong_usage(tmp_path: Path, flag: list[str], told: str) -> None:
+    write_ticks(tmp_path / "a.csv", 0, 50)
+    done = stockbot("build-features", "a.csv", "--out", "store", *flag, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {told}")
+
+
 def test_a_damaged_file_is_left_out_told_and_the_exit_code_is_one(tmp_path: Path) -> None:
     (tmp_path / "ticks").mkdir()
     write_ticks(tmp_path / "ticks" / "a.csv", 0, 500)
     (tmp_path / "ticks" / "b.csv.gz").write_bytes(gzip.compress(b"timestamp,price\n" * 9)[:-9])
     command = ("build-features", "ticks", "--out", "store", "--json")
-    strict = stockbot(*command, "--strict", cwd=tmp_path)
-    assert strict.returncode == 1
+    for more in (["--strict"], ["--strict", "--plan"]):
+        assert stockbot(*command, *more, cwd=tmp_path).returncode == 1
+    plan = stockbot(*command, "--plan", cwd=tmp_path)
+    assert plan.returncode == 0
+    assert [problem.startswith("ticks/b.csv.gz: ") for problem in json.loads(plan.stdout)["broken"]] == [True]
+    assert plan.stderr.startswith("note: ticks/b.csv.gz: the gzip data is truncated or damaged")
     assert not (tmp_path / "store").exists()
     done = stockbot(*command, cwd=tmp_path)
     assert done.returncode == 1
@@ -193,3 +241,16 @@ def test_a_damaged_file_is_left_out_told_and_the_exit_code_is_one(tmp_path: Path
     assert done.stderr.startswith("error: ticks/b.csv.gz: the gzip data is truncated or damaged")
     assert done.stderr.endswith("; the store is made of the other files\n")
     assert stockbot("verify", "store", cwd=tmp_path).returncode == 0
+
+
+def test_a_bar_shows_counts_unit_rate_and_note(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    with progress("building", "ticks") as advance:
+        for done in (1_000_000, 2_000_000, 3_000_000):
+            advance(done, 3_000_000, "7 partitions")
+    shown = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", capsys.readouterr().err)]
+    assert re.search(r"building .* 3,000,000/3,000,000 ticks [0-9,]+/s 7 partitions 0:00:00", " ".join(shown)), shown

@@ -29,6 +29,15 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     assert load_config(tmp_path / "config.yaml") == Config()
 
 
+def test_a_section_of_comments_alone_is_defaults_too(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("source:\n  # timezone: UTC\n")
+    assert load_config(tmp_path / "config.yaml") == Config()
+    assert load_config(tmp_path / "config.yaml", {"source.timezone": "UTC"}).source.timezone == "UTC"
+    (tmp_path / "config.yaml").write_text("features:\n")
+    with pytest.raises(ConfigError, match="`features`: Input should be a valid list; received None"):
+        load_config(tmp_path / "config.yaml")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -44,7 +53,11 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ),
         ("quality: {policy: {crossed: keep}}", "`quality.policy`: crossed: no such reason, expected one of ragged_row"),
         ("quality: {policy: 3}", "`quality.policy`: Input should be a valid dictionary; received 3"),
-        ("quality: {max_gap: long}", "`quality.max_gap`: Input should be 'auto'; received 'long'"),
+        (
+            "quality: {max_gap: long}",
+            "`quality.max_gap`: expected auto or a duration such as 30s, 10m or 3d, received 'long'",
+        ),
+        ("windows: {max_gap: 5}", "`windows.max_gap`: expected auto or a duration such as 30s, 10m or 3d, received 5"),
         ("windows: 3", "`windows`: Input should be"),
         ("bars: {size: 1x}", "`bars`: expected a duration such as 500ms, 1s, 5m, 1h or 1d, received '1x'"),
         ("bars: {kind: tick, size: 1.5}", "expected a whole number of ticks, received 1.5"),

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from pipelines.store import FeatureStore
-from stockbot.baselines import baselines
+from stockbot.baselines import baselines, judge
 from stockbot.bundle import Bundle
 from stockbot.config import CostsConfig
 from stockbot.evaluate import Rule, equity, predict_rows, score
+from stockbot.scorecard_table import verdicts
 from stockbot.training_set import make_training_set
+from stockbot.unseen import score_unseen
 from tests.stockbot.markets import FEATURES, tiny_config
 
 FREE = CostsConfig(fee_bps=0.0, slippage_bps=0.0)
@@ -75,21 +77,44 @@ def test_rows_are_predicted_as_windows_are(wave_store: FeatureStore, sealed_bund
 
 def test_baselines_by_their_definitions(wave_store: FeatureStore) -> None:
     data = make_training_set(tiny_config(), wave_store)
-    guesses, starts = baselines(data), data.split.test.starts()
+    starts = data.split.test.starts()
+    said = {name: np.concatenate(list(guess(data.split.test))) for name, guess in baselines(data).items()}
     decision = starts + 5
-    np.testing.assert_allclose(
-        guesses["last"](starts), np.log(data.panel.close[decision] / data.panel.close[decision - 2])
-    )
-    assert not guesses["zero"](starts).any()
+    np.testing.assert_allclose(said["last"], np.log(data.panel.close[decision] / data.panel.close[decision - 2]))
+    assert not said["zero"].any()
     rows = data.matrix[data.split.train.starts() + 5].astype(np.float64)
     design = np.column_stack([rows, np.ones(len(rows))])
     expected = np.linalg.lstsq(design, data.labels_of(data.split.train.starts()), rcond=None)[0]
     fitted = np.column_stack([data.matrix[decision], np.ones(len(decision))]) @ expected
-    np.testing.assert_allclose(guesses["least_squares"](starts), fitted, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(said["least_squares"], fitted, rtol=1e-6, atol=1e-12)
 
 
 def test_baselines_of_a_direction_are_probabilities(wave_store: FeatureStore) -> None:
     data = make_training_set(tiny_config(labels__objective="direction"), wave_store)
     for guess in baselines(data).values():
-        found = guess(data.split.test.starts())
+        found = np.concatenate(list(guess(data.split.test)))
         assert np.all((found >= 0.0) & (found <= 1.0))
+
+
+@pytest.mark.parametrize(
+    ("loss", "unbeaten", "said"),
+    [
+        (0.8, [], "the model beats every baseline (zero, last) beyond chance on 50 test windows"),
+        (0.8, ["zero"], "the model does NOT beat zero (chance explains its lead) on 50 test windows"),
+        (1.5, ["zero", "last"], "the model does NOT beat zero, last (chance explains its lead) on 50 test windows"),
+    ],
+)
+def test_a_verdict_goes_by_intervals_and_says_where_a_lower_loss_is_luck(
+    loss: float, unbeaten: list[str], said: str
+) -> None:
+    losses = {"zero": {"loss": 1.0}, "last": {"loss": 2.0}}
+    test = {"loss": loss, "windows": 50, "baselines": losses, "statistics": {"unbeaten": unbeaten}}
+    assert judge(test) == said
+
+
+def test_training_and_evaluation_give_one_verdict(wave_store: FeatureStore, sealed_bundle: Bundle) -> None:
+    test = sealed_bundle.manifest["metrics"]["test"]
+    card = score_unseen(sealed_bundle, wave_store, config=sealed_bundle.config, trials=1)
+    told = {name: is_beaten for name, (is_beaten, _) in zip(card.ahead, verdicts(card), strict=True)}
+    assert [name for name, is_beaten in told.items() if not is_beaten] == test["statistics"]["unbeaten"]
+    assert [name for name in told if name in judge(test).partition("NOT beat")[2]] == test["statistics"]["unbeaten"]

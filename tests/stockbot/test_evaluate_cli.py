@@ -111,7 +111,10 @@ def test_a_fold_that_fails_the_audit_ends_the_walk(wave_store: FeatureStore, mon
 
 
 def test_unseen_windows_are_those_of_the_test_part(wave_store: FeatureStore, sealed_bundle: Bundle) -> None:
-    found, made = unseen_set(sealed_bundle, wave_store), make_training_set(sealed_bundle.config, wave_store)
+    found, made = (
+        unseen_set(sealed_bundle, wave_store, sealed_bundle.config.loader),
+        make_training_set(sealed_bundle.config, wave_store),
+    )
     for part in ("train", "validation", "test"):
         np.testing.assert_array_equal(*(getattr(data.split, part).starts() for data in (found, made)))
     assert audit(found, wave_store).passed

@@ -73,6 +73,7 @@ def test_nothing_is_measured_when_it_is_not_asked_for() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("rsi", "error: NAMES: feature 'rsi' is not known; did you mean rsi_wilder_14 or"),
         ("rsi_14", "error: NAMES: feature 'rsi_14' is not known; did you mean rsi_wilder_14 or"),
         ("zscore_1", "error: NAMES: feature 'zscore_1': expected 1 whole numbers from 2 to"),
     ],

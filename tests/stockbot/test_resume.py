@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.errors import DataError
@@ -15,7 +16,7 @@ from pipelines.store import FeatureStore
 from stockbot.cli import main
 from stockbot.config import Config, load_config
 from stockbot.errors import ArtifactError
-from stockbot.fit.checkpoints import Checkpoints
+from stockbot.fit.checkpoints import Checkpoints, Position
 from stockbot.run_folder import find_run
 from stockbot.train import TrainResult, resume, train
 from tests.stockbot.markets import make_store, tiny_config, wave
@@ -124,6 +125,15 @@ def test_killed_it_ends_with_the_same_bits(wave_store: FeatureStore, tmp_path: P
     assert list((tmp_path / "runs").glob(".tmp-*")) == []
 
 
+def test_with_xla_it_ends_with_the_same_bits(wave_store: FeatureStore, tmp_path: Path) -> None:
+    config = tiny_config(
+        model__dropout=0.3, training__epochs=3, training__checkpoint_steps=2, training__xla=True, model__lstm_units=[5]
+    )
+    undisturbed = train_on(config, wave_store, tmp_path / "undisturbed", [])
+    assert undisturbed.manifest["training"]["xla"] is True
+    assert_same(train_on(config, wave_store, tmp_path / "killed", [5, 4]), undisturbed)
+
+
 def test_a_run_that_is_done_or_never_trained_is_not_resumed(
     wave_store: FeatureStore, tmp_path: Path, undisturbed: TrainResult
 ) -> None:
@@ -143,7 +153,7 @@ def interrupted(store: FeatureStore, artifacts: Path, **changes: object) -> tupl
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config, store, artifacts, progress=progress)
+        train(config, store, artifacts, device="cpu:0", progress=progress)
     return last_run(artifacts), config
 
 
@@ -155,10 +165,27 @@ def test_other_rows_and_a_damaged_checkpoint_are_refused(wave_store: FeatureStor
     checkpoint = run / "checkpoints" / "last.npz"
     whole = checkpoint.read_bytes()
     checkpoint.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ArtifactError, match=r"last.npz: no checkpoint can be read from it .* train anew"):
+    with pytest.raises(ArtifactError, match=r"last.npz: no checkpoint can be read from it: .* train anew"):
         resume(run, config, wave_store)
     checkpoint.write_bytes(whole)
     resume(run, config, wave_store)
+
+
+def test_no_byte_of_a_checkpoint_can_be_altered_or_lost(tmp_path: Path) -> None:
+    """The names of arrays in the directory of a ZIP have no checksum, and an empty file is what a full disk leaves."""
+    checkpoints, last = Checkpoints(tmp_path), tmp_path / "last.npz"
+    arrays = [np.arange(3, dtype=np.float32), np.ones((2, 2), np.float32)]
+    checkpoints.save(Position(1, 2, [{"val_loss": 0.5}]), arrays, {"replicas": 1})
+    found = checkpoints.load()
+    assert found is not None
+    assert (found[0], found[2]) == (Position(1, 2, [{"val_loss": 0.5}]), {"replicas": 1})
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found[1], arrays, strict=True))
+    whole = last.read_bytes()
+    altered = (whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :] for at in range(len(whole)))
+    for damaged in (*altered, b"", whole[:40], whole[:-1], whole + b"0"):
+        last.write_bytes(damaged)
+        with pytest.raises(ArtifactError, match=r"last.npz: no checkpoint can be read from it: it was altered or cut"):
+            checkpoints.load()
 
 
 def test_a_checkpoint_of_other_devices_is_refused(wave_store: FeatureStore, tmp_path: Path) -> None:
@@ -171,6 +198,9 @@ def test_a_checkpoint_of_other_devices_is_refused(wave_store: FeatureStore, tmp_
     checkpoints.save(position, arrays, {**identity, "replicas": 2})
     with pytest.raises(ArtifactError, match=r"--resume: the run trained as .*'replicas': 2.* use the same devices"):
         resume(run, config, wave_store)
+    checkpoints.save(position, arrays, {**identity, "kind": "GPU"})
+    with pytest.raises(ArtifactError, match=r"trained as .*'kind': 'GPU'.* this process would as .*'kind': 'CPU'"):
+        resume(run, config, wave_store)
 
 
 def test_a_run_at_work_is_not_resumed(wave_store: FeatureStore, tmp_path: Path) -> None:
@@ -182,19 +212,23 @@ def test_a_run_at_work_is_not_resumed(wave_store: FeatureStore, tmp_path: Path) 
 def test_the_command_goes_on_with_a_run_and_its_settings(
     wave_store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, _ = interrupted(wave_store, tmp_path)
+    run, config = interrupted(wave_store, tmp_path)
     with pytest.raises(SystemExit) as ended:
         main(["train", "--resume", run.name, "--artifacts", str(tmp_path), "--epochs", "9"])
     assert ended.value.code == 2
     assert "--resume: the run goes on with its own settings, received training.epochs" in capsys.readouterr().err
     main(["train", "--resume", "latest", "--artifacts", str(tmp_path), "--json"])
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["run"] == str(run)
+    resumed = json.loads(captured.out)
+    assert resumed["run"] == str(run)
     assert "resumed at epoch 1 step 4" in captured.err
+    assert json.loads((run / "run.json").read_text())["device"] == "cpu:0"  # as it began
+    undisturbed = train(config, wave_store, tmp_path / "undisturbed")
+    assert weights(Path(resumed["path"]), "final_model.keras") == weights(undisturbed.path, "final_model.keras")
 
 
 def test_a_run_is_found_by_its_beginning(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no run begins with 'x'; expected one but there is none"):
+    with pytest.raises(ArtifactError, match="there is no run yet; run `stockbot-hp train`"):
         find_run(tmp_path, "x")
     for name in ("20260101T000000Z-aa", "20260102T000000Z-bb", "20260102T000000Z-bb-2", ".tmp-1-bundle"):
         (tmp_path / "runs" / name).mkdir(parents=True)

@@ -1,5 +1,6 @@
 """The scheduled job: it appends, trains, compares and decides; whatever fails leaves the champion where it was."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -14,10 +15,10 @@ from pipelines.panel import load_panel, panel_windows
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle, current, list_models, resolve
 from stockbot.compare import Comparison, compare, verdict
-from stockbot.config import Config
+from stockbot.config import Config, LoaderConfig
 from stockbot.errors import ConfigError, PromotionRefusedError, StockbotError
 from stockbot.promote import promote
-from stockbot.retrain import RetrainResult, retrain_once
+from stockbot.retrain import RetrainResult, _require_better_than_guessing, retrain_once
 from stockbot.train import train
 from tests.stockbot.markets import tiny_config, wave, write_ticks
 
@@ -60,7 +61,7 @@ def test_the_same_model_again_is_no_improvement(tmp_path: Path) -> None:
     first = run(tmp_path)
     store, artifacts = FeatureStore.open(tmp_path / "store"), tmp_path / "artifacts"
     second = train(tiny_config(**LEARNS), store, artifacts)
-    comparison = compare(Bundle.load(second.path), resolve(artifacts, first.candidate), store)
+    comparison = compare(Bundle.load(second.path), resolve(artifacts, first.candidate), store, LoaderConfig())
     assert comparison.improvement == 0.0
     with pytest.raises(PromotionRefusedError, match=r"improvement 0, needed more than 0 \(promotion.min_improvement\)"):
         verdict(comparison, tiny_config().promotion)
@@ -98,11 +99,22 @@ def test_a_model_that_guessing_beats_is_not_promoted(tmp_path: Path) -> None:
         result = retrain_once([source], config, tmp_path / "store", tmp_path / "artifacts")
         assert result.outcome == "refused"
         assert re.search(
-            r"loss \S+ against \S+ of `zero`.* on \d+ test windows: no better than guessing", result.reason
+            r"loss \S+ against \S+ of `zero`.* on \d+ test windows: no better than guessing beyond chance",
+            result.reason,
         )
         assert f"promote {result.candidate[:16]} by hand" in result.reason  # type: ignore[index]
         assert current(tmp_path / "artifacts") == incumbent
     assert result.comparison["improvement"] > 0.0
+
+
+def test_a_lead_over_guessing_that_chance_explains_is_not_promoted(sealed_bundle: Bundle) -> None:
+    test = sealed_bundle.manifest["metrics"]["test"]
+    lower = test | {"loss": 0.9 * test["baselines"]["zero"]["loss"], "statistics": {"unbeaten": ["zero"]}}
+    lucky = dataclasses.replace(sealed_bundle, manifest={"metrics": {"test": lower}})
+    with pytest.raises(PromotionRefusedError, match=r"of `zero` on 74 test windows: no better than guessing beyond"):
+        _require_better_than_guessing(lucky)
+    beaten = lower | {"statistics": {"unbeaten": ["least_squares"]}}  # which needs training, as the model does
+    _require_better_than_guessing(dataclasses.replace(lucky, manifest={"metrics": {"test": beaten}}))
 
 
 def test_only_windows_that_neither_model_has_seen_are_compared(tmp_path: Path) -> None:
@@ -115,7 +127,19 @@ def test_only_windows_that_neither_model_has_seen_are_compared(tmp_path: Path) -
     seen = [panel.known[starts] < bundle.manifest["data"]["test_start_ns"] for bundle in bundles]
     unseen = int((~(seen[0] | seen[1])).sum())
     assert 0 < unseen < len(starts) / 2
-    assert second.comparison["windows"] == compare(*bundles, store).windows == unseen
+    assert second.comparison["windows"] == compare(*bundles, store, LoaderConfig()).windows == unseen
+
+
+def test_rows_that_do_not_fit_into_memory_are_never_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(store: FeatureStore, features: list[str]) -> None:
+        raise AssertionError("rows of the whole store were loaded")
+
+    monkeypatch.setattr("stockbot.training_set.load_panel", refuse)
+    config = tiny_config(**LEARNS, loader__budget="0MB")
+    assert run(tmp_path, config=config).outcome == "promoted"
+    second = run(tmp_path, rows=slice(250, 400), config=config)
+    assert second.comparison["windows"] >= 20
+    assert second.outcome in ("promoted", "refused")
 
 
 def test_a_model_promoted_meanwhile_is_not_replaced(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
@@ -14,9 +15,11 @@ from pipelines.files import sole_writer
 from pipelines.store import FeatureStore
 from stockbot.bundle import Bundle
 from stockbot.run_folder import RunLog, at_work, new_run, record_run
-from stockbot.run_plots import plot_loss
+from stockbot.run_plots import _binned, _loss_figure, plot_loss
 from stockbot.run_records import compare_runs, list_runs, loss_against, read_run
+from stockbot.tally import stretches
 from stockbot.train import TrainResult, train
+from stockbot.training_set import make_training_set
 from tests.stockbot.called import call
 from tests.stockbot.markets import tiny_config
 from tests.stockbot.test_train import begin_training
@@ -70,6 +73,39 @@ def test_the_pictures_are_drawn(trained: list[TrainResult]) -> None:
 def test_a_loss_of_zero_is_drawn_too(tmp_path: Path) -> None:
     plot_loss([{"loss": 0.0, "val_loss": 0.0}], 1, tmp_path / "loss.png")
     assert imread(tmp_path / "loss.png").size
+
+
+def test_labels_that_overlap_make_no_error_smaller() -> None:
+    rng = np.random.default_rng(0)
+    said, came = rng.normal(size=(2, 240))
+    once = _binned(said, came, np.arange(240))
+    assert len(once[0]) == 12
+    lowest = np.argsort(said)[:20]
+    assert [value[0] for value in once] == pytest.approx(
+        [said[lowest].mean(), came[lowest].mean(), came[lowest].std() / np.sqrt(20)]
+    )
+    again = _binned(np.repeat(said, 5), np.repeat(came, 5), np.arange(1200) // 5)
+    np.testing.assert_allclose(again, once)
+
+
+def test_a_stretch_is_some_labels_of_all_symbols_together(wave_store: FeatureStore) -> None:
+    """Two symbols of a row a second and labels of two rows: eight seconds."""
+    data = make_training_set(tiny_config(), wave_store)
+    starts = data.split.test.starts()
+    found = stretches(data, data.split.test)
+    second = (data.panel.known[starts + 5] - data.panel.known[starts + 5].min()) // 10**9
+    np.testing.assert_array_equal(found, second // 8)
+
+
+def test_a_loss_that_falls_far_is_drawn_by_its_logarithm_with_marks_to_read(tmp_path: Path) -> None:
+    shown = {}
+    for name, last in (("near", 0.9), ("far", 0.004)):
+        figure = _loss_figure([{"loss": 1.0, "val_loss": 0.95}, {"loss": last, "val_loss": last}], 2)
+        figure.canvas.draw()
+        panel = figure.axes[0]
+        shown[name] = panel.get_yscale(), [label.get_text() for label in panel.get_yticklabels()]
+    assert (shown["near"][0], shown["far"][0]) == ("linear", "log")
+    assert {"0.01", "0.1", "1"} <= set(shown["far"][1])
 
 
 def test_runs_are_listed_newest_first_with_their_state(

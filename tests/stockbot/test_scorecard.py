@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from pipelines.store import FeatureStore
-from stockbot.config import Config
+from pipelines.window_runs import WindowRuns
+from stockbot.config import Config, CostsConfig
 from stockbot.evaluate import Rule, equity, score
 from stockbot.scorecard import Scorecard, count_runs, scorecard
 from stockbot.scorecard_table import table, verdicts
@@ -54,7 +55,7 @@ def test_figures_of_returns_are_those_computed_plainly(wave_store: FeatureStore)
     data = make_training_set(config, wave_store)
     starts = data.split.test.starts()
     said = noisy(data, starts)
-    card = scorecard(data, starts, {"model": said}, config=config, trials=7)
+    card = scorecard(data, WindowRuns.of_starts(starts), {"model": said}, config=config, trials=7)
     found, labels = values(card), data.labels_of(starts)
     assert list(found) == [*COMMON, "calibration_slope", "calibration_intercept", *TRADED]
     assert {name: found[name] for name in ("loss", "mae", "directional_accuracy")} == pytest.approx(
@@ -85,7 +86,7 @@ def test_figures_of_probabilities_are_those_computed_plainly(wave_store: Feature
     data = make_training_set(config, wave_store)
     starts = data.split.test.starts()
     said = np.random.default_rng(1).uniform(0.1, 0.9, len(starts))
-    card = scorecard(data, starts, {"model": said}, config=config, trials=1)
+    card = scorecard(data, WindowRuns.of_starts(starts), {"model": said}, config=config, trials=1)
     found, labels = values(card), data.labels_of(starts)
     assert list(found) == [*COMMON, "brier", "calibration_error", *TRADED]
     assert found["brier"] == pytest.approx(np.mean((said - labels) ** 2))
@@ -99,7 +100,7 @@ def test_figures_of_probabilities_are_those_computed_plainly(wave_store: Feature
 
 def test_a_forecast_that_never_moves_has_no_correlation_no_slope_and_no_ratio(wave_store: FeatureStore) -> None:
     data = make_training_set(tiny_config(), wave_store)
-    card = scorecard(data, data.split.test.starts(), {"model": np.zeros(74)}, config=data.config, trials=1)
+    card = scorecard(data, data.split.test, {"model": np.zeros(74)}, config=data.config, trials=1)
     found = values(card)
     undefined = {name for name, value in found.items() if value is None}
     assert undefined == {
@@ -117,7 +118,7 @@ def test_what_is_earned_does_not_depend_on_how_large_a_move_will_be(wave_store: 
     assert set(data.split.test.starts()) < set(every)
     assert set(np.diff(every[every < 260])) == {1}
     said = np.full(len(every), 0.9)
-    card = scorecard(data, every, {"model": said}, config=config, trials=1)
+    card = scorecard(data, WindowRuns.of_starts(every), {"model": said}, config=config, trials=1)
     assert card.windows == len(data.split.test)
     assert values(card)["turnover"] == pytest.approx(2.0 / card.instants)  # in at the first row, out at the last
     assert values(card)["loss"] == pytest.approx(
@@ -130,7 +131,7 @@ def test_a_good_model_beats_and_a_copy_of_the_baseline_does_not(wave_store: Feat
     starts = data.split.test.starts()
     zero = np.zeros(len(starts))
     said = {"model": noisy(data, starts), "zero": zero, "same": noisy(data, starts), "near": noisy(data, starts, 3)}
-    card = scorecard(data, starts, said, config=data.config, trials=1)
+    card = scorecard(data, WindowRuns.of_starts(starts), said, config=data.config, trials=1)
     assert card.ahead["same"] == Figure(0.0, 0.0, 0.0)
     assert "same" in card.unbeaten
     assert "zero" not in card.unbeaten
@@ -153,23 +154,31 @@ def test_a_lead_that_chance_explains_is_no_lead() -> None:
     assert table(card)[1:] == ["      model         zero", "loss  1 [0.5, 1.5]  1.1 [0.6, 1.6]"]
 
 
-def test_symbols_that_move_together_are_one_piece_of_evidence(wave_store: FeatureStore) -> None:
-    """The same symbol twice must not make an interval shorter."""
-    data = make_training_set(tiny_config(), wave_store)
+@pytest.mark.parametrize(
+    ("bars", "late_ns"),
+    [({"bars__kind": "none"}, 0), ({"bars__kind": "none"}, 300_000_000), ({"bars__size": "1s"}, 999_999_999)],
+)
+def test_symbols_that_move_together_are_one_piece_of_evidence(
+    wave_store: FeatureStore, bars: dict[str, str], late_ns: int
+) -> None:
+    """The same symbol twice must neither make an interval shorter nor a ratio larger, whenever its last tick comes."""
+    config = tiny_config(**{"bars__kind": "time"} | bars)
+    data = dataclasses.replace(make_training_set(tiny_config(), wave_store), config=config)
     starts = data.split.test.clipped(0, 260).starts()
     panel = data.panel
     twice = dataclasses.replace(
         panel,
         matrix=np.tile(panel.matrix[:260], (2, 1)),
-        **{name: np.tile(getattr(panel, name)[:260], 2) for name in ("timestamp", "known", "close", "session")},
+        known=np.concatenate([panel.known[:260], panel.known[:260] + late_ns]),
+        **{name: np.tile(getattr(panel, name)[:260], 2) for name in ("timestamp", "close", "session")},
     )
     copied = dataclasses.replace(data, panel=twice, labels=np.tile(data.labels[:260], 2))
     said = noisy(data, starts)
-    once = scorecard(data, starts, {"model": said}, config=data.config, trials=1)
-    both = scorecard(
-        copied, np.concatenate([starts, starts + 260]), {"model": np.tile(said, 2)}, config=data.config, trials=1
-    )
-    for name in ("loss", "pnl", "sharpe"):
+    once = scorecard(data, WindowRuns.of_starts(starts), {"model": said}, config=config, trials=3)
+    doubled = WindowRuns.of_starts(np.concatenate([starts, starts + 260]))
+    both = scorecard(copied, doubled, {"model": np.tile(said, 2)}, config=config, trials=3)
+    assert both.instants == once.instants
+    for name in ("loss", "pnl", *TRADED):
         one, two = once.figures["model"][name], both.figures["model"][name]
         assert (two.value, two.low, two.high) == pytest.approx((one.value, one.low, one.high)), name
 
@@ -179,12 +188,27 @@ def test_many_instants_are_summed_in_groups_and_nothing_is_lost(
 ) -> None:
     data = make_training_set(tiny_config(), wave_store)
     said = {"model": noisy(data, data.split.train.starts())}
-    fine = scorecard(data, data.split.train.starts(), said, config=data.config, trials=1)
+    fine = scorecard(data, data.split.train, said, config=data.config, trials=1)
     monkeypatch.setattr("stockbot.tally.MOST_GROUPS", 50)
-    assert Tally.of(data, data.split.train.starts()).groups <= 50
-    coarse = scorecard(data, data.split.train.starts(), said, config=data.config, trials=1)
+    assert Tally.of(data, data.split.train).groups <= 50
+    coarse = scorecard(data, data.split.train, said, config=data.config, trials=1)
     assert values(coarse) == pytest.approx(values(fine))
     assert coarse.block > coarse.instants / 50
+
+
+@pytest.mark.parametrize("objective", ["regression", "direction"])
+def test_figures_do_not_depend_on_blocks(
+    wave_store: FeatureStore, monkeypatch: pytest.MonkeyPatch, objective: str
+) -> None:
+    data = make_training_set(tiny_config(labels__objective=objective), wave_store)
+    starts = data.split.train.starts()
+    said = {"model": np.random.default_rng(0).uniform(-0.01, 1.01, len(starts))}
+    config = data.config.model_copy(update={"costs": CostsConfig(fee_bps=3.0, slippage_bps=1.0)})
+    whole = scorecard(data, WindowRuns.of_starts(starts), said, config=config, trials=1)
+    monkeypatch.setattr("pipelines.columns.BLOCK_ROWS", 7)
+    assert values(scorecard(data, WindowRuns.of_starts(starts), said, config=config, trials=1)) == pytest.approx(
+        values(whole), nan_ok=True
+    )
 
 
 def test_every_run_counts_as_a_trial(tmp_path: Path) -> None:

@@ -22,9 +22,15 @@ def autoregression(rows: int, phi: float, seed: int) -> np.ndarray:
     return series[200:]
 
 
-@given(st.lists(st.sampled_from([-2.0, -1.0, 0.0, 0.5, 3.0]), min_size=1, max_size=30))
-def test_ranks_are_those_of_scipy(values: list[float]) -> None:
-    np.testing.assert_array_equal(ranks(np.array(values)), stats.rankdata(values))
+@given(st.lists(st.sampled_from([-2.0, -1.0, 0.0, 0.5, 3.0]), max_size=30), st.sampled_from([1, 2, 65_536]))
+def test_ranks_are_those_of_scipy(values: list[float], at_once: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stockbot.statistics.ranking._AT_ONCE", at_once)
+        np.testing.assert_array_equal(ranks(np.array(values)), stats.rankdata(values))
+
+
+def test_what_is_no_number_ranks_last() -> None:
+    assert ranks(np.array([math.nan, 1.0, math.nan, 0.0])).tolist() == [3.5, 2.0, 3.5, 1.0]
 
 
 def test_rank_correlation_is_that_of_scipy_with_ties() -> None:

@@ -163,6 +163,13 @@ def test_a_price_that_never_moves_trains(tmp_path: Path) -> None:
     assert Bundle.load(result.path).target_scale == 1.0
 
 
+def test_an_unknown_network_is_refused_before_rows_are_read(wave_store: FeatureStore, tmp_path: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(ConfigError, match="'prophet' is not known"):
+        train(tiny_config(model__factory="prophet"), wave_store, tmp_path, report=told.append)
+    assert [line.split()[0] for line in told] == ["run"]
+
+
 @pytest.mark.parametrize("device", ["gpu", "tpu:0", "cpu:7"])
 def test_an_unknown_device_names_those_that_are_visible(wave_store: FeatureStore, tmp_path: Path, device: str) -> None:
     with pytest.raises(UsageError, match=f"--devices: '{device}' is not visible; choose auto, cpu:0"):
@@ -311,6 +318,49 @@ def test_a_device_without_memory_is_told_what_to_lower(
     with pytest.raises(StockbotError, match=r"no memory left for batches of 32 .*raise training.accumulate") as caught:
         train(tiny_config(), wave_store, tmp_path)
     assert "\n" not in str(caught.value)
+
+
+NO_MEMORY = """
+import resource, sys
+from pathlib import Path
+from stockbot.errors import StockbotError
+from stockbot.fit import fit_model
+from stockbot.training_set import make_training_set
+from tests.stockbot.markets import make_store, tiny_config, wave
+import tensorflow as tf
+folder = Path(sys.argv[1])
+config = tiny_config(model__lstm_units=[1000], training__batch_size=30_000, windows__lookback=2)
+data = make_training_set(config, make_store(folder, {"AAA": wave(45_000)}))
+tf.zeros(1)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (used + (400 << 20), used + (400 << 20)))
+try:
+    fit_model(data, folder)
+except StockbotError as error:
+    print(error)
+"""
+
+
+def test_a_step_that_does_not_fit_into_memory_names_the_settings_that_matter(tmp_path: Path) -> None:
+    """One product of a step takes 480 MB; the process may take 400 MB more than it has."""
+    command = [sys.executable, "-c", NO_MEMORY, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=400)
+    assert done.stdout.startswith(
+        "training: a device has no memory left for batches of 30000 windows in 1 parts (OOM when allocating tensor with"
+    ), done.stderr[-2000:]
+    assert "raise training.accumulate for the same model in less memory, use training.precision" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_host_without_memory_is_told_the_same(
+    wave_store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*arguments: object, **named: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("stockbot.fit.fitting.WindowLoader", exhausted)
+    with pytest.raises(StockbotError, match=r"no memory left for batches of 32 .*\(MemoryError\); raise"):
+        train(tiny_config(), wave_store, tmp_path)
 
 
 def test_a_batch_larger_than_the_data_is_refused(wave_store: FeatureStore, tmp_path: Path) -> None:
