@@ -52,7 +52,9 @@ class Tally:
     def of(cls, data: TrainingSet, runs: WindowRuns) -> "Tally":
         known, spans = data.panel.known, _spans(data, runs)
         edges = np.cumsum([0, *(span.stop - span.start for span in spans)])
-        times = np.unique(np.concatenate([known[span] for span in spans]))
+        times = np.concatenate([known[span] for span in spans])
+        times.sort()  # `numpy.unique` takes three times as long
+        times = times[np.append(True, times[1:] != times[:-1])]
         instant = np.empty(edges[-1], np.int32)
         for span, edge in zip(spans, edges, strict=False):
             for part in blocks_of(span.stop - span.start):
@@ -158,9 +160,11 @@ def _traded(tally: Tally, position: NDArray[np.int8], costs: CostsConfig) -> Ite
     yield "instants", np.ones(tally.instants)
     earned = _per_instant(tally, position, costs)
     yield "pnl", earned
-    for power in (2, 3, 4):
-        yield f"pnl_{power}", earned**power
-    del earned
+    squares = earned * earned
+    yield "pnl_2", squares
+    yield "pnl_3", squares * earned
+    yield "pnl_4", squares * squares
+    del earned, squares
     yield "pnl_before_costs", _per_instant(tally, position, FREE)
     yield "turnover", _per_instant(tally, position, None)
 
