@@ -47,7 +47,7 @@ def memory_needed(store: FeatureStore, features: int) -> int:
     """Bytes at the most while the rows of a store are loaded and scaled: the matrix, and while a scaler is fitted the
     training rows once more and twice as float64; and eight numbers of each row.
 
-    Of 8 million rows of 17 features that is 3.8 GB, and a training in memory grew by 4.5, TensorFlow's own included.
+    Of 8 million rows of 17 features that is 3.8 GB, and a training in memory grew by as much, TensorFlow included.
     """
     rows = sum(int(file["rows"]) for file in store.manifest["files"])
     return rows * ((4 + 4 + 8 + 8) * features + 8 * 8)
