@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines.archive import Request, build_archive
+from pipelines.archive import build_archive
 from pipelines.cluster import ClusterBuilder
+from pipelines.request import Request
 from stockbot.build import archive_request
 from stockbot.cluster import LOCAL, cluster_builder
 from stockbot.config import Config

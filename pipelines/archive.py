@@ -4,25 +4,20 @@ What a build makes lies in a hidden folder beside the store until all of it is t
 A new store is that folder under its final name; a store that is brought up to date takes over its new files.
 """
 
-import json
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import polars as pl
 
-from kernels.arrays import Floats
 from pipelines import ledger, seen
 from pipelines import store as stores
-from pipelines.bars import BarSpec
 from pipelines.build import (
     BuildReport,
-    Progress,
     adopt,
     check_sessions,
     engine_columns,
@@ -33,66 +28,25 @@ from pipelines.build import (
 )
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
-from pipelines.fetched import FETCHED, copy_of, objects_of, origin_of, told
+from pipelines.fetched import FETCHED, copy_of, origin_of, told
 from pipelines.files import canonical_json, make_folder, publish_folder, remove_tree, sha256_bytes, sole_writer
-from pipelines.ingest import check_table
 from pipelines.inventory import Inventory
 from pipelines.journal import FOLDER as JOURNAL
 from pipelines.journal import Journal
-from pipelines.making import Kind, Making, Materialize, Record
+from pipelines.making import Making, Record
 from pipelines.manifest import add_unplaced, manifest_of, records_of
-from pipelines.objects import Location, ObjectPath, is_remote, located
-from pipelines.parquet_writer import Encoding
+from pipelines.objects import ObjectPath, is_remote, located
 from pipelines.parts import require_short
 from pipelines.planning import Work, dropped, is_below, work_due
+from pipelines.request import Request, paths_of, require_same_settings
 from pipelines.runs import DisorderError, UnreadableError
-from pipelines.schema import SourceHints
-from pipelines.sessions import check_calendar
-from pipelines.sources.paths import expand_sources, passed_over
-from pipelines.sources.zones import check_zone
+from pipelines.sources.paths import passed_over
 from pipelines.store import FeatureStore
 from pipelines.streaming import Task, build_symbol, journal_name
 from pipelines.survey import SPILL, Source
 from pipelines.uploads import Upload
 
-# Builds symbols, tells of rows and partitions since the last time, and returns the records of each symbol.
-Builder = Callable[[Sequence[Task], Callable[[int, int], None]], dict[str, list[Record]]]
-
 _SOURCES = "sources"
-_SHOWN = 3  # settings of a line
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is to be built of what, and where.
-
-    Attributes:
-        materialize: what the store holds, as `Making` says.
-        replace: a store that is there is replaced; else it is brought up to date.
-        strict: a source that cannot be read stops the build; else it is left out and told.
-        workers: symbols that are built at once. elsewhere: builds them in the place of threads of this process.
-        surveyed: called with files done and in all. advanced: with rows done, rows in all as far as they are known, and
-            partitions finished; from any thread, one at a time.
-        scratch: folder in which a store in a bucket is built before it is put there.
-        accept: called with the kind of rows and the first file when both are known; may raise.
-    """
-
-    sources: Sequence[str | Path]
-    hints: SourceHints
-    bars: BarSpec
-    plan: FeaturePlan
-    out: Location
-    config_text: str
-    scratch: Path = Path()
-    encoding: Encoding = field(default_factory=Encoding)
-    materialize: Materialize = "all"
-    replace: bool = False
-    strict: bool = False
-    workers: int = 1
-    elsewhere: Builder | None = None
-    accept: Callable[[Kind, Path], None] = lambda kind, path: None
-    surveyed: Progress = lambda done, total: None
-    advanced: Callable[[int, int, int], None] = lambda done, total, partitions: None
 
 
 def build_archive(request: Request) -> BuildReport:
@@ -103,8 +57,8 @@ def build_archive(request: Request) -> BuildReport:
     Raises:
         DataError: the sources cannot be read as they are; something is in the way at `out`, or another writer at work.
     """
-    paths = _paths(request)
-    with sole_writer(_place(request), "building"):
+    paths = paths_of(request)
+    with sole_writer(request.place, "building"):
         build = _ArchiveBuild(request, paths)
         try:
             return build.run()
@@ -119,8 +73,8 @@ def plan_archive(request: Request, left_out: Callable[[str], None] = lambda prob
     Args:
         left_out: called with why a file cannot be read, for each that would be left out.
     """
-    paths = _paths(request)
-    with sole_writer(_place(request), "building"):
+    paths = paths_of(request)
+    with sole_writer(request.place, "building"):
         build = _ArchiveBuild(request, paths, only_plan=True)
         try:
             works = build.plan()
@@ -129,32 +83,6 @@ def plan_archive(request: Request, left_out: Callable[[str], None] = lambda prob
             return works
         finally:
             build.forget_unless_worth_keeping()
-
-
-def _paths(request: Request) -> list[Path]:
-    if request.hints.timezone is not None:
-        check_zone(request.hints.timezone)
-    remote = [source for source in request.sources if is_remote(source)]
-    local = [source for source in request.sources if not is_remote(source)]
-    paths = expand_sources(local) if local or not remote else []
-    if not remote:
-        check_table(paths, request.hints)
-    if request.hints.quality.calendar is not None:
-        check_calendar(request.hints.quality.calendar)
-    objects = {one for source in remote for one in objects_of(source)}
-    return paths + [copy_of(one, _root(request)) for one in sorted(objects)]
-
-
-def _place(request: Request) -> Path:
-    """A path on this machine that stands for the store."""
-    out = located(request.out)
-    return out if isinstance(out, Path) else request.scratch / quote(f"{out.bucket}/{out.key}", safe="")
-
-
-def _root(request: Request) -> Path:
-    """The folder in which it is built."""
-    place = _place(request)
-    return place.with_name(f".{place.name}.building")
 
 
 @dataclass
@@ -166,12 +94,12 @@ class _ArchiveBuild:
 
     def __post_init__(self) -> None:
         request = self.request
-        self.root, self.out = _root(request), located(request.out)
+        self.root, self.out = request.root, located(request.out)
         # Before the store is looked at: what is published after that is noticed.
         version = (self.out / stores.MANIFEST).version() if isinstance(self.out, ObjectPath) else None
         if not request.replace and (self.out / stores.MANIFEST).is_file():
             self.base = FeatureStore.open(self.out)
-            self._require_same_settings(self.base)
+            require_same_settings(request, self.base)
         self.upload: Upload | None = None
         self.taken = self.finished = 0
         self._lock = threading.Lock()
@@ -188,36 +116,11 @@ class _ArchiveBuild:
         )
         self._base_records = {} if self.base is None else records_of(self.base.manifest)
 
-    def _require_same_settings(self, base: FeatureStore) -> None:
-        request, held = self.request, base.manifest
-        asked = {"features": list(request.plan.names), **self._hints()}
-        asked |= {"encoding": asdict(request.encoding), "materialize": request.materialize}
-        if held["source_kind"] == "ticks":
-            asked["bars"] = _plain(asdict(request.bars))
-        other = [name for name, value in asked.items() if held[name] != value]
-        if not other and not all(map(request.plan.fits, _features_state(base))):
-            other = ["versions of its features"]
-        if other:
-            raise DataError(
-                f"{request.out}: holds a feature store made with other {', '.join(sorted(other))}; give --overwrite to "
-                f"replace it, or another --out{_contrast(held, asked)}"
-            )
-
-    def _hints(self) -> dict[str, Any]:
-        """How the sources are read, and what is held against their rows."""
-        hints = _plain(asdict(self.request.hints))
-        return {"quality": hints.pop("quality"), "hints": hints}
-
     def _begun(self, version: str | None) -> Journal:
         """Keep what an interrupted build of this very plan left; anything else goes, but not for a mere look."""
         request = self.request
-        plan = {
-            "features": list(request.plan.names),
+        plan = request.settings | {
             "engine": float(request.plan.new_state()[0]).hex(),
-            "bars": asdict(request.bars),
-            **self._hints(),
-            "encoding": asdict(request.encoding),
-            "materialize": request.materialize,
             "schema": stores.SCHEMA_VERSION,
             "base": self.base.snapshot if self.base else None,
         }
@@ -281,7 +184,7 @@ class _ArchiveBuild:
         if self.base is not None:
             return replace(Making.of(self.base.manifest), columns=columns)
         period = inventory.density.period(inventory.kind, request.bars)
-        quality, hints = request.hints.quality, self._hints()["hints"]
+        quality, hints = request.hints.quality, request.settings["hints"]
         check_sessions(quality, measured, inventory.paths[0])
         max_gap_ns = quality.max_gap_ns or usual_max_gap(request.bars, measured)
         names, kind = request.plan.names, inventory.kind
@@ -416,7 +319,7 @@ class _ArchiveBuild:
             remove_tree(self.root / folder)
         for path in FeatureStore.open(self.root).strays():
             path.unlink()
-        publish_folder(self.root, _place(self.request), replace=self.request.replace, synced=True)
+        publish_folder(self.root, self.request.place, replace=self.request.replace, synced=True)
 
     def _report(self, store: FeatureStore, skipped: int) -> BuildReport:
         manifest = store.manifest
@@ -436,33 +339,6 @@ class _ArchiveBuild:
             passed_over=passed_over([source for source in self.request.sources if not is_remote(source)]),
             broken=self.inventory.problems,
         )
-
-
-def _contrast(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """In brackets, the first few settings that differ; lists, such as that of features, are too long to tell."""
-    found = [f"{name} is {was!r} there, {now!r} asked" for name, was, now in _differences(held, asked)]
-    return f" ({'; '.join(found[:_SHOWN])})" if found else ""
-
-
-def _differences(held: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for name, now in asked.items():
-        was = held.get(name)
-        if isinstance(now, Mapping) and isinstance(was, Mapping):
-            yield from _differences(was, {**dict.fromkeys(was), **now})
-        elif was != now and not isinstance(now, list):
-            yield name, was, now
-
-
-def _features_state(base: FeatureStore) -> list[Floats]:
-    """The state of the features after some partition; none if all were lost, which are made anew then."""
-    states = (part["state"] for part in base.manifest["partitions"])
-    there = next((item for item in states if base.locate(item["path"]).is_file()), None)
-    return [] if there is None else [base.state_in(there)["features"]]
-
-
-def _plain(value: Any) -> Any:
-    """A value as it comes back from JSON."""
-    return json.loads(canonical_json(value))
 
 
 def _without(records: Sequence[Record], source: Sequence[str]) -> list[Record]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.archive import Request, build_archive, plan_archive
+from pipelines.archive import build_archive, plan_archive
 from pipelines.bars import BarSpec
 from pipelines.build import BuildReport, require_vacant
 from pipelines.errors import DataError
@@ -16,6 +16,7 @@ from pipelines.making import Kind
 from pipelines.objects import is_remote, located
 from pipelines.parquet_writer import Encoding
 from pipelines.reasons import Quality
+from pipelines.request import Request
 from pipelines.schema import SourceHints
 from pipelines.sessions import check_calendar
 from pipelines.sources.zones import check_zone

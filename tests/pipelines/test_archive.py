@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import partitions, runs, streaming, survey
-from pipelines.archive import Request, build_archive
+from pipelines.archive import build_archive
 from pipelines.bars import BarSpec
 from pipelines.build import build_store
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
 from pipelines.ingest import read_archive
+from pipelines.request import Request
 from pipelines.schema import SourceHints
 from pipelines.sources import streams
 from pipelines.store import FeatureStore

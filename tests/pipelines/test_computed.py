@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import sums
-from pipelines.archive import Request, build_archive, plan_archive
+from pipelines.archive import build_archive, plan_archive
 from pipelines.bars import Bars, BarSpec
 from pipelines.build import append_store
 from pipelines.errors import DataError
@@ -24,6 +24,7 @@ from pipelines.features import FeatureStream
 from pipelines.ingest import read_archive
 from pipelines.panel import load_panel
 from pipelines.reasons import Quality
+from pipelines.request import Request
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from pipelines.survey import Stamp

@@ -22,8 +22,9 @@ import polars as pl
 import pytest
 
 from pipelines import files
-from pipelines.archive import Request, build_archive
+from pipelines.archive import build_archive
 from pipelines.errors import DataError
+from pipelines.request import Request
 from pipelines.store import FeatureStore
 from tests.pipelines.test_archive import SMALL, content, csv, parquet, request, small, ticks
 

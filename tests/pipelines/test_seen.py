@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines import seen, survey
-from pipelines.archive import Request, build_archive
+from pipelines.archive import build_archive
 from pipelines.files import sha256_file
+from pipelines.request import Request
 from pipelines.store import FeatureStore
 from tests.pipelines.test_archive import csv, request, small, ticks
 

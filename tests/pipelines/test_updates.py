@@ -9,10 +9,11 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.archive import Request, build_archive, plan_archive
+from pipelines.archive import build_archive, plan_archive
 from pipelines.bars import BarSpec
 from pipelines.errors import DataError
 from pipelines.features import FeaturePlan
+from pipelines.request import Request
 from pipelines.schema import SourceHints
 from pipelines.store import FeatureStore
 from tests.pipelines.test_archive import START, content, csv, interrupt, parquet, request, same_rows, small, ticks
