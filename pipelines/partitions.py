@@ -35,8 +35,8 @@ from pipelines.schema import OHLC, OPTIONAL_TICK_SCHEMA, REJECTED_SCHEMA
 from pipelines.store import written_columns
 
 PART_ROWS = 500_000  # of a data file, or one row group if that is larger
-PUSH_ROWS = 125_000  # input rows that wait for more
-BLOCK_ROWS = 32_768  # that become arrays and bars at once: these stay in the cache until their features are made
+PUSH_ROWS = 125_000  # input rows that are no longer kept waiting for more
+BLOCK_ROWS = 32_768  # that become bars at once: these stay in the cache until their features are made
 _REJECTED_ROWS = 500_000  # of one quarantine file
 INPUT = "input/"  # below which the input of a store lies that keeps it
 
@@ -296,13 +296,18 @@ class _Partition:
         if sum(map(len, self._input)) >= least:
             rows = pl.concat(self._input)
             self._input = []
-            for start in range(0, len(rows), BLOCK_ROWS):
-                self._add_bars(self._bars_of(rows.slice(start, BLOCK_ROWS)))
+            for bars in self._bars_of(rows):
+                self._add_bars(bars)
 
-    def _bars_of(self, rows: pl.DataFrame) -> Bars:
+    def _bars_of(self, rows: pl.DataFrame) -> Iterator[Bars]:
+        blocks = (slice(start, start + BLOCK_ROWS) for start in range(0, len(rows), BLOCK_ROWS))
         if self.build.making.kind == "candles":
-            return Bars.from_candles(rows)
-        return self.build.stream.close_bars(*tick_arrays(rows))
+            yield from (Bars.from_candles(rows[block]) for block in blocks)
+            return
+        timestamp, price, volume, side, quotes = tick_arrays(rows, copied=False)
+        for block in blocks:
+            quoted = None if quotes is None else quotes[:, block]
+            yield self.build.stream.close_bars(timestamp[block], price[block], volume[block], side[block], quoted)
 
     def _add_bars(self, bars: Bars) -> None:
         """Write finished rows and their features to where the encoder reads them, or hand them on."""

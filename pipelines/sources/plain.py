@@ -8,7 +8,7 @@ in the threads of Polars that they wake.
 import numpy as np
 import polars as pl
 
-from kernels.arrays import Floats
+from kernels.spans import is_within
 from pipelines.quality import PRICES, SIZES
 from pipelines.sources.settled import Settled
 from pipelines.sources.table import RawTable
@@ -65,10 +65,5 @@ def _plain_numbers(settled: Settled, table: RawTable) -> dict[str, pl.Series] | 
     if quoted and (numbers["bid"].to_numpy() > numbers["ask"].to_numpy()).any():
         return None
     least = dict.fromkeys(PRICES[settled.mapping.flavour], _LEAST) | dict.fromkeys(SIZES, 0.0)
-    is_plain = all(_is_within(numbers[name].to_numpy(), least.get(name, -_MOST)) for name in numbers)
+    is_plain = all(is_within(numbers[name].to_numpy(), least.get(name, -_MOST), _MOST) for name in numbers)
     return numbers if is_plain else None
-
-
-def _is_within(values: Floats, least: float) -> bool:
-    """Whether all values are finite and none is less; NaN is the least of any that it is among."""
-    return bool(least <= values.min() and values.max() <= _MOST)

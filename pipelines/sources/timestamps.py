@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 import polars as pl
 
+from kernels.spans import is_within
 from pipelines.errors import DataError
 from pipelines.reasons import MISSING_VALUE, TIMESTAMP_UNIT, UNPARSABLE_TIMESTAMP
 from pipelines.schema import TIMESTAMP, SourceHints
@@ -119,7 +120,7 @@ def plain_stamps(column: pl.Series, form: str, hints: SourceHints) -> pl.Series 
         return None
     scale, least, most = span
     numbers = column.to_physical().to_numpy()
-    if numbers.min() < least or numbers.max() > most:
+    if not is_within(numbers, least, most):
         return None
     return (column.to_physical() if scale == 1 else pl.Series(numbers * scale)).cast(TIMESTAMP)
 
