@@ -124,8 +124,9 @@ def tick_arrays(frame: pl.DataFrame, *, copied: bool = True) -> tuple[Integers, 
         sides = pl.Series([0.0]).new_from_index(0, len(frame))
     columns = (frame["timestamp"].to_physical(), frame["price"], frame["volume"], sides)
     arrays = [column.to_numpy(writable=copied) for column in columns]
-    for array in arrays:
-        array.flags.writeable = copied
+    if not copied:
+        for array in arrays:
+            array.flags.writeable = False
     timestamp, price, volume, side = arrays
     return timestamp, price, volume, side, _quotes(frame)
 

@@ -106,3 +106,15 @@ def test_quotes_of_a_frame_are_handed_on() -> None:
     assert quotes is not None
     np.testing.assert_array_equal(quotes, [[0.9, np.nan], [1.1, 2.1], [np.nan, np.nan], [5.0, 6.0]])
     assert tick_arrays(frame.drop("bid"))[4] is None
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_ticks_in_several_pieces_become_arrays(copied: bool) -> None:
+    piece = pl.DataFrame({"timestamp": [1, 2], "price": [1.0, 2.0], "volume": [3.0, 4.0], "side": [1, -1]})
+    frame = pl.concat([piece, piece.with_columns(pl.col("timestamp") + 2)], rechunk=False)
+    timestamp, price, volume, side, quotes = tick_arrays(frame, copied=copied)
+    assert [array.tolist() for array in (timestamp, price, volume, side)] == [
+        [1, 2, 3, 4], [1.0, 2.0, 1.0, 2.0], [3.0, 4.0, 3.0, 4.0], [1.0, -1.0, 1.0, -1.0]
+    ]  # fmt: skip
+    assert {array.flags.writeable for array in (timestamp, price, volume, side)} == {copied}
+    assert quotes is None
