@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.store import FeatureStore
 from stockbot.cli import main
+from tests.stockbot import called
 from tests.stockbot.markets import tiny_config, wave, write_ticks
 
 LEARNS = {"model__factory": "linear", "training__epochs": 6, "training__learning_rate": 0.05}
@@ -26,12 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, dict[str, Any], str]:
     """Exit code, the JSON object on the last line of stdout, and the last line of stderr."""
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = int(str(stop.code))
-    out, err = capsys.readouterr()
+    code, out, err = called.call(capsys, *arguments)
     last = out.splitlines()[-1] if out else "{}"
     return code, json.loads(last) if last.startswith("{") else {"text": out}, err.splitlines()[-1] if err else ""
 
